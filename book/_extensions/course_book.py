@@ -1,0 +1,82 @@
+"""What this book asks of Sphinx beyond its configuration.
+
+* The execution cache knows the package: the cache lies in a folder named after a hash of everything that
+  a chapter's output depends on beside its own cells. A change in ``gan_course`` executes the chapters again.
+* sphinx-thebe is taken out: Jupyter Book 1.x always loads it, and its script throws on every page.
+* A line under each chapter's title opens the notebook on Colab or downloads it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from pathlib import Path
+
+from docutils import nodes
+
+ROOT = Path(__file__).resolve().parents[2]
+CACHES = Path("book/_build/executed")
+NOT_HASHED = {"__pycache__", ".ipynb_checkpoints"}
+
+
+def execution_key(root: Path = ROOT) -> str:
+    """A hash of what the chapters' outputs depend on beside their cells.
+
+    That is the package with its data and weights, the requirements, the Python version, and whether the
+    chapters run in fast mode.
+    """
+    package = [
+        path
+        for path in sorted((root / "gan_course").rglob("*"))
+        if path.is_file() and not NOT_HASHED.intersection(path.parts)
+    ]
+    digest = hashlib.sha256()
+    for path in [*package, root / "requirements.txt", root / "pyproject.toml"]:
+        digest.update(path.relative_to(root).as_posix().encode() + b"\0")
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    digest.update(f"{sys.version_info[:2]} {os.environ.get('GAN_COURSE_FAST', '1')}".encode())
+    return digest.hexdigest()[:16]
+
+
+def cache_folder(root: Path = ROOT) -> Path:
+    return root / CACHES / execution_key(root)
+
+
+def colab_address(repository: str, branch: str, notebook: str) -> str:
+    """Where Colab opens ``notebook`` (a path inside the repository)."""
+    path = repository.removeprefix("https://github.com/").rstrip("/")
+    return f"https://colab.research.google.com/github/{path}/blob/{branch}/{notebook}"
+
+
+def choose_cache(app, config) -> None:
+    config.nb_execution_cache_path = str(cache_folder(Path(app.srcdir)))
+
+
+def remove_thebe(app, config) -> None:
+    for listeners in app.events.listeners.values():
+        listeners[:] = [item for item in listeners if not item.handler.__module__.startswith("sphinx_thebe")]
+
+
+def add_chapter_links(app, doctree) -> None:
+    """Put "open on Colab, download" under the title of a page that is a notebook."""
+    source = Path(app.env.doc2path(app.env.docname))
+    title = next(iter(doctree.findall(nodes.title)), None)
+    if source.suffix != ".ipynb" or title is None or app.builder.format != "html":
+        return
+    theme = app.config.html_theme_options
+    notebook = source.relative_to(app.srcdir).as_posix()
+    colab = colab_address(theme["repository_url"], theme["repository_branch"], notebook)
+    download = "../" * app.env.docname.count("/") + f"_sources/{notebook}"
+    links = (
+        f'<p class="chapter-links"><a class="chapter-colab" href="{colab}">Open in Colab</a>'
+        f'<a class="chapter-download" href="{download}" download>Download the notebook</a></p>'
+    )
+    title.parent.insert(title.parent.index(title) + 1, nodes.raw("", links, format="html"))
+
+
+def setup(app):
+    app.connect("config-inited", choose_cache)
+    app.connect("config-inited", remove_thebe)
+    app.connect("doctree-read", add_chapter_links)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,183 @@
+"""Build the book: execute what has changed, write the HTML, say where it is.
+
+    python book/build.py [--again] [--open]
+
+Chapters are executed side by side, one per core, into an execution cache that knows the package as well as
+the cells (see book/_extensions/course_book.py); Sphinx then takes every output from there. Any warning and
+any error in a cell is an error here. When nothing changed since the last build, nothing is done.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+import webbrowser
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(Path(__file__).resolve().parent / "_extensions"))
+from course_book import NOT_HASHED, cache_folder, execution_key
+
+KEPT_CACHES = 2
+ANSI = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def chapters(root: Path) -> list[Path]:
+    """The notebooks named in the table of contents, in the book's order."""
+    toc = (root / "book/_toc.yml").read_text()
+    names = re.findall(r"^\s*-?\s*file:\s*(\S+)", toc, re.MULTILINE)
+    return [root / f"{name}.ipynb" for name in names if (root / f"{name}.ipynb").exists()]
+
+
+def build_key(root: Path) -> str:
+    """A hash of everything that the built pages depend on."""
+    digest = hashlib.sha256(execution_key(root).encode())
+    sources = [path for folder in ("book", "notebooks") for path in sorted((root / folder).rglob("*"))]
+    for path in [root / "_config.yml", *sources]:
+        inside = path.relative_to(root)
+        if path.is_file() and not NOT_HASHED.union({"_build", "runs"}).intersection(inside.parts):
+            digest.update(inside.as_posix().encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def kernel_environment(threads: int) -> dict[str, str]:
+    return {
+        "OMP_NUM_THREADS": str(threads),
+        "JUPYTER_PREFER_ENV_PATH": "1",
+        # the debugger's remark on frozen modules would stand in the output of the first cell
+        "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+        # cards are for readers with hours: the built book is the quick version unless someone asks
+        "GAN_COURSE_FAST": os.environ.get("GAN_COURSE_FAST", "1"),
+    }
+
+
+def execute(path: Path, timeout: int, threads: int):
+    """Run one notebook in an empty folder; returns it with its outputs, the seconds, and the traceback if any."""
+    import nbformat
+    from jupyter_cache.executors.utils import single_nb_execution
+
+    os.environ.update(kernel_environment(threads))
+    notebook = nbformat.read(path, as_version=4)
+    with TemporaryDirectory() as folder:
+        result = single_nb_execution(notebook, cwd=folder, timeout=timeout, allow_errors=False)
+    return notebook, result.time, result.exc_string if result.err is not None else None
+
+
+def execute_changed(root: Path, timeout: int) -> list[str]:
+    """Execute the chapters that the cache does not hold; returns a message for each that failed."""
+    import nbformat
+    from jupyter_cache import get_cache
+    from jupyter_cache.base import CacheBundleIn
+
+    cache = get_cache(cache_folder(root))
+
+    def is_cached(path: Path) -> bool:
+        try:
+            cache.match_cache_notebook(nbformat.read(path, as_version=4))
+        except KeyError:
+            return False
+        return True
+
+    todo = [path for path in chapters(root) if not is_cached(path)]
+    if not todo:
+        return []
+    workers = min(len(todo), os.cpu_count() or 1)
+    threads = max(1, (os.cpu_count() or 1) // workers)
+    count = f"{len(todo)} chapter{'s' if len(todo) > 1 else ''}"
+    print(f"Executing {count}, {workers} at a time; about a minute each.", flush=True)
+    # built here once: in a kernel, matplotlib would report it on the page
+    import matplotlib.font_manager  # noqa: F401
+
+    failures = []
+    with ProcessPoolExecutor(workers) as pool:
+        jobs = {pool.submit(execute, path, timeout, threads): path for path in todo}
+        for job in as_completed(jobs):
+            path = jobs[job]
+            name = path.relative_to(root).as_posix()
+            notebook, seconds, traceback = job.result()
+            if traceback:
+                failures.append(f"{name} stopped with an error:\n{ANSI.sub('', traceback).rstrip()}")
+                print(f"  {name} FAILED after {seconds:.0f} s", flush=True)
+                continue
+            bundle = CacheBundleIn(notebook, str(path), data={"execution_seconds": seconds})
+            cache.cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
+            print(f"  {name}  {seconds:.0f} s", flush=True)
+    return failures
+
+
+def write_html(root: Path) -> int:
+    """Run Jupyter Book with warnings as errors; its words go to build.log, its warnings to the terminal."""
+    target = root / "book/_build"
+    arguments = ["build", ".", "--config", "_config.yml", "--toc", "book/_toc.yml", "--path-output", "book"]
+    arguments += ["-W", "-n", "--keep-going", "--all"]
+    code = "from jupyter_book.cli.main import main; main()"
+    environment = {**os.environ, **kernel_environment(os.cpu_count() or 1), "NO_COLOR": "1"}
+    result = subprocess.run(
+        [sys.executable, "-c", code, *arguments], cwd=root, env=environment, capture_output=True, text=True
+    )
+    said = ANSI.sub("", result.stdout + result.stderr)
+    (target / "build.log").write_text(said)
+    warnings = [line for line in said.splitlines() if re.search(r"\b(WARNING|ERROR|CRITICAL):", line)]
+    (target / "warnings.txt").write_text("".join(f"{line}\n" for line in dict.fromkeys(warnings)))
+    if result.returncode:
+        print("\n".join(dict.fromkeys(warnings)) or said[-4000:], file=sys.stderr)
+        print(f"The book was not built; the whole log: {target / 'build.log'}", file=sys.stderr)
+    return result.returncode
+
+
+def prune_caches(root: Path) -> None:
+    """Keep the cache in use and the one before it."""
+    caches = sorted(cache_folder(root).parent.iterdir(), key=lambda path: path.stat().st_mtime, reverse=True)
+    others = [path for path in caches if path != cache_folder(root)]
+    for path in others[KEPT_CACHES - 1 :]:
+        shutil.rmtree(path)
+
+
+def build(root: Path = ROOT, again: bool = False) -> int:
+    """Build the book of ``root``; returns the exit status."""
+    target = root / "book/_build"
+    stamp = target / "built"
+    key = build_key(root)
+    page = target / "html/index.html"
+    if not again and page.exists() and stamp.exists() and stamp.read_text() == key:
+        print(f"The book is up to date. Open it: {page.as_uri()}")
+        return 0
+    started = time.monotonic()
+    target.mkdir(parents=True, exist_ok=True)
+    stamp.unlink(missing_ok=True)
+    os.environ["GAN_COURSE_FAST"] = kernel_environment(1)["GAN_COURSE_FAST"]
+    timeout = yaml.safe_load((root / "_config.yml").read_text())["execute"]["timeout"]
+    failures = execute_changed(root, timeout)
+    if failures:
+        print("\n\n".join(failures), file=sys.stderr)
+        return 1
+    print("Writing the pages.", flush=True)
+    shutil.rmtree(target / "html", ignore_errors=True)  # no page may outlive its source
+    status = write_html(root)
+    if status:
+        return status
+    prune_caches(root)
+    stamp.write_text(key)
+    print(f"The book is built, in {time.monotonic() - started:.0f} s. Open it: {page.as_uri()}")
+    return 0
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--again", action="store_true", help="build even when nothing changed")
+    parser.add_argument("--open", action="store_true", help="show the book in the browser when it is built")
+    options = parser.parse_args()
+    status = build(again=options.again)
+    if options.open and status == 0:
+        webbrowser.open((ROOT / "book/_build/html/index.html").as_uri())
+    sys.exit(status)
