@@ -10,6 +10,7 @@ any error in a cell is an error here. When nothing changed since the last build,
 from __future__ import annotations
 
 import argparse
+import fcntl
 import hashlib
 import os
 import re
@@ -73,13 +74,13 @@ def execute(path: Path, timeout: int, threads: int):
     return notebook, result.time, result.exc_string if result.err is not None else None
 
 
-def execute_changed(root: Path, timeout: int) -> list[str]:
+def execute_changed(root: Path, executed: Path, timeout: int) -> list[str]:
     """Execute the chapters that the cache does not hold; returns a message for each that failed."""
     import nbformat
     from jupyter_cache import get_cache
     from jupyter_cache.base import CacheBundleIn
 
-    cache = get_cache(cache_folder(root))
+    cache = get_cache(executed)
 
     def is_cached(path: Path) -> bool:
         try:
@@ -115,13 +116,14 @@ def execute_changed(root: Path, timeout: int) -> list[str]:
     return failures
 
 
-def write_html(root: Path) -> int:
+def write_html(root: Path, executed: Path) -> int:
     """Run Jupyter Book with warnings as errors; its words go to build.log, its warnings to the terminal."""
     target = root / "book/_build"
     arguments = ["build", ".", "--config", "_config.yml", "--toc", "book/_toc.yml", "--path-output", "book"]
     arguments += ["-W", "-n", "--keep-going", "--all"]
     code = "from jupyter_book.cli.main import main; main()"
     environment = {**os.environ, **kernel_environment(os.cpu_count() or 1), "NO_COLOR": "1"}
+    environment["COURSE_EXECUTED"] = str(executed)
     result = subprocess.run(
         [sys.executable, "-c", code, *arguments], cwd=root, env=environment, capture_output=True, text=True
     )
@@ -135,10 +137,10 @@ def write_html(root: Path) -> int:
     return result.returncode
 
 
-def prune_caches(root: Path) -> None:
+def prune_caches(executed: Path) -> None:
     """Keep the cache in use and the one before it."""
-    caches = sorted(cache_folder(root).parent.iterdir(), key=lambda path: path.stat().st_mtime, reverse=True)
-    others = [path for path in caches if path != cache_folder(root)]
+    others = [path for path in executed.parent.iterdir() if path != executed]
+    others.sort(key=lambda path: path.stat().st_mtime, reverse=True)
     for path in others[KEPT_CACHES - 1 :]:
         shutil.rmtree(path)
 
@@ -146,6 +148,17 @@ def prune_caches(root: Path) -> None:
 def build(root: Path = ROOT, again: bool = False) -> int:
     """Build the book of ``root``; returns the exit status."""
     target = root / "book/_build"
+    target.mkdir(parents=True, exist_ok=True)
+    with (target / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print("Another build of this book is running: waiting for it.", flush=True)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        return build_alone(root, target, again)
+
+
+def build_alone(root: Path, target: Path, again: bool) -> int:
     stamp = target / "built"
     key = build_key(root)
     page = target / "html/index.html"
@@ -153,20 +166,20 @@ def build(root: Path = ROOT, again: bool = False) -> int:
         print(f"The book is up to date. Open it: {page.as_uri()}")
         return 0
     started = time.monotonic()
-    target.mkdir(parents=True, exist_ok=True)
     stamp.unlink(missing_ok=True)
-    os.environ["GAN_COURSE_FAST"] = kernel_environment(1)["GAN_COURSE_FAST"]
+    executed = cache_folder(root)
+    executed.mkdir(parents=True, exist_ok=True)
     timeout = yaml.safe_load((root / "_config.yml").read_text())["execute"]["timeout"]
-    failures = execute_changed(root, timeout)
+    failures = execute_changed(root, executed, timeout)
     if failures:
         print("\n\n".join(failures), file=sys.stderr)
         return 1
     print("Writing the pages.", flush=True)
     shutil.rmtree(target / "html", ignore_errors=True)  # no page may outlive its source
-    status = write_html(root)
+    status = write_html(root, executed)
     if status:
         return status
-    prune_caches(root)
+    prune_caches(executed)
     stamp.write_text(key)
     print(f"The book is built, in {time.monotonic() - started:.0f} s. Open it: {page.as_uri()}")
     return 0

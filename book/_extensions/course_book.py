@@ -50,7 +50,9 @@ def colab_address(repository: str, branch: str, notebook: str) -> str:
 
 
 def choose_cache(app, config) -> None:
-    config.nb_execution_cache_path = str(cache_folder(Path(app.srcdir)))
+    # book/build.py has filled a cache and names it; a bare `jupyter-book build` uses the one that fits now
+    folder = os.environ.get("COURSE_EXECUTED") or cache_folder(Path(app.srcdir))
+    config.nb_execution_cache_path = str(folder)
 
 
 def remove_thebe(app, config) -> None:
