@@ -448,7 +448,7 @@ def _picture(frame: Figure | Image.Image | Tensor | np.ndarray | str | Path) -> 
 def _data_address(picture: Image.Image) -> str:
     """The picture as a data: address, a PNG of 64 colours unless a WebP is less than half of it.
 
-    Line drawings and grey digits are small and sharp as a palette; photographs and colour samples are as WebP.
+    Line drawings and grey digits are small and sharp as a palette, colour samples are small as WebP.
     """
     palette, webp = io.BytesIO(), io.BytesIO()
     picture.quantize(64, dither=Image.Dither.NONE).save(palette, "PNG", optimize=True)
