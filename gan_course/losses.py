@@ -1,0 +1,133 @@
+"""Adversarial games on scores alone, and penalties.
+
+A *score* is what the discriminator says before any squashing: a real number per image (or a map of
+them), large for "real". A game is two functions of scores, so it can be tested in a line, drawn as
+a curve, and used with any pair of networks.
+
+Sources: minimax and non-saturating, Goodfellow et al. 2014, equation 1 and section 3; least squares,
+Mao et al. 2017, equation 2 with a = 0, b = c = 1; hinge, Lim and Ye 2017 and Miyato et al. 2018,
+equations 16 and 17; Wasserstein, Arjovsky et al. 2017, equation 2; gradient penalty, Gulrajani et al.
+2017, equation 3.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+class Game(NamedTuple):
+    """The two costs of an adversarial game, both to be minimised.
+
+    Scores may have any shape; costs are scalars, means over all their entries. Half-precision scores
+    are averaged in float32.
+    """
+
+    discriminator: Callable[[Tensor, Tensor], Tensor]
+    """(scores of real images, scores of generated images) -> cost of the discriminator."""
+    generator: Callable[[Tensor], Tensor]
+    """scores of generated images -> cost of the generator."""
+    output: Callable[[Tensor], Tensor]
+    """scores -> D(x) as the paper of the game writes it: a probability where there is one."""
+
+
+def _full_precision(scores: Tensor) -> Tensor:
+    return scores.float() if scores.dtype in (torch.bfloat16, torch.float16) else scores
+
+
+def binary_cross_entropy_discriminator(real_scores: Tensor, fake_scores: Tensor) -> Tensor:
+    """-E[log D(x)] - E[log(1 - D(G(z)))] with D = sigmoid(score).
+
+    Written with softplus, which is exact for every finite score: log(sigmoid(s)) computed in two
+    steps is -infinity, and its gradient nothing, as soon as the sigmoid rounds to 0 or 1.
+    """
+    real_scores, fake_scores = _full_precision(real_scores), _full_precision(fake_scores)
+    return F.softplus(-real_scores).mean() + F.softplus(fake_scores).mean()
+
+
+def minimax_generator(fake_scores: Tensor) -> Tensor:
+    """E[log(1 - D(G(z)))]: the generator's half of the value function. Flat where D is sure of fakes."""
+    return -F.softplus(_full_precision(fake_scores)).mean()
+
+
+def non_saturating_generator(fake_scores: Tensor) -> Tensor:
+    """-E[log D(G(z))]: same fixed point, steepest where the discriminator is sure of fakes."""
+    return F.softplus(-_full_precision(fake_scores)).mean()
+
+
+def least_squares_discriminator(real_scores: Tensor, fake_scores: Tensor) -> Tensor:
+    """1/2 E[(D(x) - 1)^2] + 1/2 E[D(G(z))^2]."""
+    real_scores, fake_scores = _full_precision(real_scores), _full_precision(fake_scores)
+    return 0.5 * ((real_scores - 1).square().mean() + fake_scores.square().mean())
+
+
+def least_squares_generator(fake_scores: Tensor) -> Tensor:
+    """1/2 E[(D(G(z)) - 1)^2]."""
+    return 0.5 * (_full_precision(fake_scores) - 1).square().mean()
+
+
+def hinge_discriminator(real_scores: Tensor, fake_scores: Tensor) -> Tensor:
+    """E[max(0, 1 - D(x))] + E[max(0, 1 + D(G(z)))]."""
+    real_scores, fake_scores = _full_precision(real_scores), _full_precision(fake_scores)
+    return F.relu(1 - real_scores).mean() + F.relu(1 + fake_scores).mean()
+
+
+def wasserstein_discriminator(real_scores: Tensor, fake_scores: Tensor) -> Tensor:
+    """E[D(G(z))] - E[D(x)], for a critic kept 1-Lipschitz by other means."""
+    return _full_precision(fake_scores).mean() - _full_precision(real_scores).mean()
+
+
+def mean_score_generator(fake_scores: Tensor) -> Tensor:
+    """-E[D(G(z))]: the generator of the hinge and Wasserstein games."""
+    return -_full_precision(fake_scores).mean()
+
+
+def _score_itself(scores: Tensor) -> Tensor:
+    return scores
+
+
+GAMES: dict[str, Game] = {
+    "minimax": Game(binary_cross_entropy_discriminator, minimax_generator, torch.sigmoid),
+    "non_saturating": Game(binary_cross_entropy_discriminator, non_saturating_generator, torch.sigmoid),
+    "least_squares": Game(least_squares_discriminator, least_squares_generator, _score_itself),
+    "hinge": Game(hinge_discriminator, mean_score_generator, _score_itself),
+    "wasserstein": Game(wasserstein_discriminator, mean_score_generator, _score_itself),
+}
+
+
+def game(name: str) -> Game:
+    """The game of that name. Raises ValueError naming the known games."""
+    if name not in GAMES:
+        raise ValueError(f"unknown game {name!r}; known games: {', '.join(GAMES)}")
+    return GAMES[name]
+
+
+def gradient_penalty(
+    critic: Callable[[Tensor], Tensor],
+    real: Tensor,
+    fake: Tensor,
+    rng: torch.Generator | None = None,
+) -> Tensor:
+    """E[(||gradient of the critic at x_hat|| - 1)^2], x_hat between a real and a generated sample.
+
+    Args:
+        critic: maps [N, ...] to scores of any shape with N first; must not mix samples (no batch norm).
+        real, fake: [N, ...] of one shape. The fakes are treated as constants.
+        rng: where the mixing coefficients come from, one per sample, uniform on [0, 1).
+
+    Returns:
+        A scalar whose gradient reaches the critic's parameters only, and is finite even where the
+        critic's own gradient is zero.
+    """
+    if real.shape != fake.shape:
+        raise ValueError(f"real {tuple(real.shape)} and fake {tuple(fake.shape)} must have one shape")
+    alpha_shape = (real.shape[0],) + (1,) * (real.dim() - 1)
+    alpha = torch.rand(alpha_shape, generator=rng, device=real.device, dtype=real.dtype)
+    between = torch.lerp(fake.detach(), real.detach(), alpha).requires_grad_(True)
+    scores = critic(between)
+    (gradient,) = torch.autograd.grad(scores.sum(), between, create_graph=True)
+    # vector_norm has a zero subgradient at zero, where sqrt(sum(g^2)) would give NaN
+    norms = torch.linalg.vector_norm(_full_precision(gradient).flatten(1), dim=1)
+    return (norms - 1).square().mean()

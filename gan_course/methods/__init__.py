@@ -1,0 +1,47 @@
+"""The papers, one file each."""
+
+import dataclasses
+from typing import Any
+
+from gan_course.methods.base import Method
+from gan_course.methods.cgan import ConditionalDCGAN
+from gan_course.methods.dcgan import DCGAN
+from gan_course.methods.gan import GAN
+
+METHODS: dict[str, type[Method]] = {method.name: method for method in (GAN, DCGAN, ConditionalDCGAN)}
+
+
+def names() -> list[str]:
+    """The names that `build` and the command line know."""
+    return list(METHODS)
+
+
+def method_class(name: str) -> type[Method]:
+    """The class behind a name. Raises ValueError listing the known names."""
+    if name not in METHODS:
+        raise ValueError(f"unknown method {name!r}; known methods: {', '.join(METHODS)}")
+    return METHODS[name]
+
+
+def config_class(name: str) -> type:
+    """The configuration dataclass of a method."""
+    return method_class(name).config_class
+
+
+def build(name: str, **fields: Any) -> Method:
+    """A method made from the fields of its configuration; what is not given is the paper's.
+
+    >>> build("dcgan", image_size=32, channels=1).config.image_size
+    32
+
+    Raises:
+        ValueError: the method or a field is unknown (the message lists those known), or a value is
+            one that the method cannot take.
+    """
+    cls = method_class(name)
+    known = [field.name for field in dataclasses.fields(cls.config_class)]
+    unknown = [field for field in fields if field not in known]
+    if unknown:
+        raise ValueError(f"{name} has no option {', '.join(unknown)}; its options: {', '.join(known)}")
+    # a run card is JSON, which has lists where a configuration has tuples
+    return cls(cls.config_class(**{k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}))

@@ -1,0 +1,72 @@
+"""log.csv: one line per interval, the mean of every term over it."""
+
+import csv
+import os
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gan_course.training.files import replacing
+
+
+class Interval:
+    """Sums of the terms since the last line, kept on the device.
+
+    Adding a number to a tensor on the device costs nothing; reading it makes the machine wait for the
+    device. So terms are added every step and read only when a line is due.
+    """
+
+    def __init__(self) -> None:
+        self.sums: dict[str, Tensor] = {}
+        self.steps = 0
+
+    def add(self, terms: dict[str, Tensor]) -> None:
+        """One step's terms, each a scalar."""
+        for name, term in terms.items():
+            term = term.detach().float()
+            self.sums[name] = self.sums[name] + term if name in self.sums else term.clone()
+        self.steps += 1
+
+    def means(self) -> dict[str, float]:
+        """The mean of every term; waits for the device once."""
+        if not self.sums:
+            return {}
+        values = (torch.stack(list(self.sums.values())) / self.steps).tolist()
+        return dict(zip(self.sums, values, strict=True))
+
+
+def append(path: Path, row: dict[str, float]) -> None:
+    """Adds a line, with the header if it is the first."""
+    first = not path.exists()
+    with path.open("a", newline="") as file:
+        writer = csv.DictWriter(file, list(row))
+        if first:
+            writer.writeheader()
+        writer.writerow(row)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def read(path: Path) -> dict[str, np.ndarray]:
+    """The columns of a log by name, float64; an empty dict where there is no log yet."""
+    if not path.exists():
+        return {}
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    if not rows:
+        return {}
+    return {name: np.array([float(row[name]) for row in rows]) for name in rows[0]}
+
+
+def cut(path: Path, step: int) -> None:
+    """Drops the lines after `step`, which a resumed run writes again, and a line that a kill cut in half."""
+    if not path.exists():
+        return
+    with path.open(newline="") as file:
+        rows = list(csv.reader(file))
+    header, lines = rows[0], rows[1:]
+    kept = [line for line in lines if len(line) == len(header) and line[0] and float(line[0]) <= step]
+    with replacing(path) as temporary, temporary.open("w", newline="") as file:
+        csv.writer(file).writerows([header, *kept])

@@ -1,0 +1,66 @@
+"""How long, how fast and how often: what a run needs to know beside the paper and the data."""
+
+import dataclasses
+
+import torch
+
+from gan_course.methods.base import option
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingSettings:
+    """One run. The command line is derived from these fields."""
+
+    steps: int = option(0, "training steps; one step moves every player once. 0: count in epochs")
+    epochs: float = option(0.0, "passes over the data, where steps is 0. Both 0: 25 epochs")
+    batch_size: int = option(64, "images in a batch")
+    seed: int = option(0, "seed of everything: weights, noise, order of the data")
+    device: str = option("auto", "auto, cpu, cuda, cuda:1, mps")
+    precision: str = option("float32", "float32, or bfloat16 for mixed precision")
+    channels_last: bool = option(False, "store images with the channels last: faster convolutions")
+    ema: float = option(0.0, "decay of the average of the generator's weights, e.g. 0.999; 0: no average")
+    flip: bool = option(False, "mirror each training image with probability 1/2")
+    gpus: int = option(1, "CUDA devices that share each batch")
+    log_every: int = option(50, "steps between two lines of log.csv")
+    sample_every: int = option(500, "steps between two sample grids")
+    save_every: int = option(500, "steps between two checkpoints")
+    preview_count: int = option(64, "images in a sample grid")
+
+    def __post_init__(self) -> None:
+        for name in ("batch_size", "log_every", "sample_every", "save_every", "preview_count"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be 1 or more")
+        for name in ("steps", "epochs"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be 0 or more")
+        if self.steps and self.epochs:
+            raise ValueError(f"steps {self.steps} and epochs {self.epochs} are both given; give one")
+        if not 0 <= self.ema < 1:
+            raise ValueError(f"ema is {self.ema}; it must be at least 0 and below 1")
+        if self.precision not in ("float32", "bfloat16"):
+            raise ValueError(f"precision is {self.precision!r}; it must be float32 or bfloat16")
+
+    def total_steps(self, count: int) -> int:
+        """Steps of the whole run over `count` images; incomplete batches are left out."""
+        if self.steps:
+            return self.steps
+        return max(1, round((self.epochs or 25) * (count // self.batch_size)))
+
+
+def choose_device(asked: str) -> torch.device:
+    """The device of that name; "auto" takes a CUDA GPU, then Apple's, then the CPU.
+
+    Raises ValueError for a name that is none or a device that the machine does not have.
+    """
+    if asked == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(asked)
+    except RuntimeError:
+        raise ValueError(f"device is {asked!r}; it must be auto, cpu, cuda, cuda:N or mps") from None
+    here = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}
+    if (device.index or 0) >= here.get(device.type, 0):
+        raise ValueError(f"device {asked!r} is not on this machine; take cpu or auto")
+    return device

@@ -1,0 +1,337 @@
+"""The one loop.
+
+It knows nothing of any paper: a method says what its networks see, who moves and what each mover
+minimises (gan_course/methods/base.py). It owns what a paper does not talk about: the device and the
+precision, the order of the data, the average of the weights, the log, the samples, and that a run
+killed at any moment goes on from its last checkpoint to the same bits.
+"""
+
+import dataclasses
+import math
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torchvision.utils import save_image
+from tqdm.auto import tqdm
+
+from gan_course import data
+from gan_course.methods import Method
+from gan_course.training import checkpoints, log
+from gan_course.training.distributed import split_over_gpus
+from gan_course.training.ema import WeightAverage
+from gan_course.training.interrupts import Interrupted, StopRequest
+from gan_course.training.run import (
+    WEIGHTS,
+    Run,
+    machine,
+    read_card,
+    save_weights,
+    versions,
+    write_card,
+)
+from gan_course.training.settings import TrainingSettings, choose_device
+
+# Changing these between a run and its resumption would make it another run.
+FIXED_SETTINGS = ("batch_size", "seed", "precision", "channels_last", "ema", "flip", "preview_count")
+
+
+class Diverged(RuntimeError):
+    """A loss or a weight stopped being a finite number."""
+
+
+@dataclasses.dataclass
+class State:
+    """Everything that a run is, between two steps."""
+
+    method: Method
+    optimizers: dict[str, torch.optim.Optimizer]
+    average: WeightAverage
+    interval: log.Interval
+    step: int = 0
+    seconds: float = 0.0
+    ticked: float = dataclasses.field(default_factory=time.perf_counter)
+
+    def tick(self) -> None:
+        """Adds the time since the last tick to the seconds that the run has taken."""
+        now = time.perf_counter()
+        self.seconds += now - self.ticked
+        self.ticked = now
+
+    def as_dict(self) -> dict[str, Any]:
+        """Tensors and plain values only, so that it loads with weights_only=True."""
+        averaged = self.average.averaged
+        return {
+            "step": self.step,
+            "seconds": self.seconds,
+            "method": self.method.state_dict(),
+            "optimizers": {player: optimizer.state_dict() for player, optimizer in self.optimizers.items()},
+            "average": None if averaged is None else averaged.state_dict(),
+            "interval": {"sums": self.interval.sums, "steps": self.interval.steps},
+            "random": checkpoints.random_state(),
+        }
+
+    def load_dict(self, saved: dict[str, Any]) -> None:
+        """The inverse of `as_dict`."""
+        self.step, self.seconds = saved["step"], saved["seconds"]
+        self.method.load_state_dict(saved["method"])
+        for player, optimizer in self.optimizers.items():
+            optimizer.load_state_dict(saved["optimizers"][player])
+        if self.average.averaged is not None:
+            self.average.averaged.load_state_dict(saved["average"])
+        self.interval.sums, self.interval.steps = saved["interval"]["sums"], saved["interval"]["steps"]
+        checkpoints.set_random_state(saved["random"])
+
+
+def train(
+    method: Method,
+    images: data.ImageSet,
+    out: str | Path,
+    settings: TrainingSettings | None = None,
+    *,
+    resume: bool = False,
+    progress: bool | None = None,
+    **fields: Any,
+) -> Run:
+    """Trains `method` on `images` and leaves a run in the folder `out`.
+
+    Args:
+        method: from `methods.build`, possibly changed by you. It is trained in place; its first weights
+            are those that it comes with, so seed torch before building it.
+        images: a data set with what the method needs (its `needs`), of its size and channels.
+        out: folder of the run: run.json, log.csv, samples/, checkpoint.pt, generator.safetensors.
+        settings: how long, how fast, how often; or give its fields by name (steps=1000, batch_size=64).
+        resume: go on from the last checkpoint in `out`; with none there, start.
+        progress: show a progress bar. None: on a terminal or in a notebook.
+
+    Returns:
+        The run, with the averaged weights where `ema` asks for an average.
+
+    Raises:
+        ValueError: settings, data and method do not fit each other, or those of the run to resume.
+        FileExistsError: `out` holds a run already and `resume` is not given.
+        Diverged: a loss stopped being finite; the last good checkpoint is named and kept.
+        Interrupted: Ctrl-C, after the state was saved; the message says how to go on.
+    """
+    out = Path(out)
+    settings = settings or TrainingSettings(**fields)
+    check_fit(method, images, settings)
+    device = choose_device(settings.device)
+    card = describe(method, images, settings, device)
+    prepare_folder(out, card, resume)
+
+    # ---- 1. The state at step 0 --------------------------------------------------------------------
+    torch.manual_seed(settings.seed)
+    layout = torch.channels_last if settings.channels_last else torch.contiguous_format
+    method = method.to(device, memory_format=layout).train()
+    players = split_over_gpus(method, settings.gpus)
+    state = State(
+        method=method,
+        optimizers={player: method.optimizer(player) for player in method.players},
+        average=WeightAverage(method, settings.ema),
+        interval=log.Interval(),
+    )
+    preview = method.preview(settings.preview_count, torch.Generator().manual_seed(settings.seed))
+
+    # ---- 2. Or the state of the run to go on with --------------------------------------------------
+    if checkpoints.exists(out):
+        state.load_dict(checkpoints.load(out, device))
+    log.cut(out / "log.csv", state.step)
+
+    # ---- 3. The loop -------------------------------------------------------------------------------
+    total = settings.total_steps(len(images))
+    batches = data.batches(
+        images, settings.batch_size, settings.seed, start_step=state.step, device=device, flip=settings.flip
+    )
+    bar = tqdm(total=total, initial=state.step, unit="step", disable=not shows_progress(progress))
+    logged_step, logged_seconds = state.step, state.seconds
+    with bar, StopRequest() as stop:
+        if state.step == 0:
+            draw_samples(out, state, preview)
+        while state.step < total and not stop.requested:
+            batch = laid_out(next(batches), layout)
+            state.interval.add(play(players, state.optimizers, batch, settings.precision))
+            state.average.update()
+            state.step += 1
+            bar.update()
+
+            last = state.step == total
+            if state.step % settings.log_every == 0 or last:
+                means = state.interval.means()
+                check_finite(means, out, state.step)
+                state.interval = log.Interval()
+                state.tick()
+                images_seen = (state.step - logged_step) * settings.batch_size
+                speed = images_seen / (state.seconds - logged_seconds)
+                logged_step, logged_seconds = state.step, state.seconds
+                timing = {"images_per_second": round(speed, 1), "seconds": round(state.seconds, 3)}
+                log.append(out / "log.csv", {"step": state.step, **means, **timing})
+                shown = [f"{name} {value:.2f}" for name, value in means.items()]
+                bar.set_postfix_str(", ".join([*shown, f"{speed:.0f} images/s"]))
+            if state.step % settings.sample_every == 0 or last:
+                draw_samples(out, state, preview)
+            if state.step % settings.save_every == 0 or last or stop.requested:
+                check_finite(state.interval.means(), out, state.step)
+                state.tick()
+                save(out, state, card, finished=last)
+    if state.step < total:
+        raise Interrupted(
+            f"stopped at step {state.step} of {total}; everything is saved in {out}. "
+            f"To go on, run the same again with resume=True (on the command line: --resume)."
+        )
+
+    # ---- 4. What is left behind --------------------------------------------------------------------
+    for name, network in state.average.current.items():
+        setattr(method, name, network)
+    return Run(out, read_card(out), method.eval())
+
+
+def play(
+    method: Method, optimizers: dict[str, torch.optim.Optimizer], batch: dict[str, Tensor], precision: str
+) -> dict[str, Tensor]:
+    """One step of the game: the generators run once, then every player moves in the method's order.
+
+    Returns the named terms of all players, still on the device.
+    """
+    autocast = torch.autocast(method.device.type, torch.bfloat16, enabled=precision == "bfloat16")
+    seen: dict[str, Tensor] = {}
+    with autocast:
+        outputs = method.forward_generators(batch)
+    for player in method.players:
+        with method.moving(player), autocast:
+            terms = method.loss(player, batch, outputs)
+            cost = method.total(terms)
+        optimizers[player].zero_grad(set_to_none=True)
+        cost.backward()
+        optimizers[player].step()
+        seen |= {name: term.detach() for name, term in terms.items()}
+    return seen
+
+
+def laid_out(batch: dict[str, Tensor], layout: torch.memory_format) -> dict[str, Tensor]:
+    """The batch with its images in the memory layout of the networks."""
+    return {k: v.contiguous(memory_format=layout) if v.dim() == 4 else v for k, v in batch.items()}
+
+
+def check_fit(method: Method, images: data.ImageSet, settings: TrainingSettings) -> None:
+    """Raises ValueError where the data cannot train the method."""
+    missing = [name for name in method.needs if name not in images.tensors]
+    if missing:
+        raise ValueError(f"{method.name} needs {', '.join(missing)}; the data set {images.name} has none")
+    if len(images) < settings.batch_size:
+        raise ValueError(
+            f"batch_size is {settings.batch_size}; the data set {images.name} has {len(images)} images"
+        )
+    wanted = {name: getattr(method.config, name, None) for name in ("image_size", "channels", "num_classes")}
+    for name, value in wanted.items():
+        if value is not None and value != getattr(images, name):
+            raise ValueError(
+                f"{method.name} is built for {name} {value}; {images.name} has {getattr(images, name)}"
+            )
+
+
+def describe(method: Method, images: data.ImageSet, settings: TrainingSettings, device: torch.device) -> dict:
+    """The run card at the start."""
+    return {
+        "method": method.name,
+        "paper": method.paper,
+        "config": dataclasses.asdict(method.config),
+        "data": {
+            "name": images.name,
+            "count": len(images),
+            "image_size": images.image_size,
+            "channels": images.channels,
+            "class_names": list(images.class_names),
+            "sha256": images.digest,
+        },
+        "settings": dataclasses.asdict(settings),
+        "versions": versions(),
+        "machine": machine(device),
+        "status": "training",
+        "step": 0,
+        "seconds": 0.0,
+        "images_per_second": None,
+        "metrics": {},
+    }
+
+
+def prepare_folder(out: Path, card: dict[str, Any], resume: bool) -> None:
+    """Makes the folder of a run, or makes sure that what is there is the same run and may go on.
+
+    Raises FileExistsError, or ValueError listing every difference.
+    """
+    if (out / "run.json").exists():
+        before = read_card(out)
+        if not resume:
+            raise FileExistsError(
+                f"{out} holds a run already ({before['method']}, step {before['step']}); "
+                f"resume it (resume=True, --resume) or choose another folder"
+            )
+        pairs = [("method", before["method"], card["method"])]
+        pairs += [("data", before["data"]["name"], card["data"]["name"])]
+        pairs += [("data sha256", before["data"]["sha256"], card["data"]["sha256"])]
+        # a round trip through JSON, as the card on disk had: tuples become lists
+        config = {k: list(v) if isinstance(v, tuple) else v for k, v in card["config"].items()}
+        pairs += [(name, before["config"].get(name), value) for name, value in config.items()]
+        pairs += [(name, before["settings"].get(name), card["settings"][name]) for name in FIXED_SETTINGS]
+        changed = [f"{name} was {old} and is now {new}" for name, old, new in pairs if old != new]
+        if changed:
+            raise ValueError(f"{out} cannot be resumed with other settings: {'; '.join(changed)}")
+        return
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise FileExistsError(f"{out} is not a run and not an empty folder; choose another")
+    (out / "samples").mkdir(parents=True)
+    write_card(out, card)
+
+
+def shows_progress(asked: bool | None) -> bool:
+    """The caller's wish; without one, the environment's (GAN_COURSE_PROGRESS=0: no bar); else wherever
+    a person can watch: on a terminal or in a notebook."""
+    if asked is not None:
+        return asked
+    watched = sys.stderr.isatty() or "ipykernel" in sys.modules
+    return watched and os.environ.get("GAN_COURSE_PROGRESS", "1") != "0"
+
+
+def draw_samples(out: Path, state: State, preview: dict[str, Tensor]) -> None:
+    """The sample grid of this step, always from the same noise."""
+    count = len(next(iter(preview.values())))
+    with state.average.applied(state.method):
+        images = state.method.sample(count, **preview)
+    path = out / "samples" / f"{state.step:08d}.png"
+    save_image(images, path, nrow=round(math.sqrt(count)), normalize=True, value_range=(-1, 1))
+
+
+def check_finite(means: dict[str, float], out: Path, step: int) -> None:
+    """Raises Diverged if a term is not a finite number."""
+    bad = [f"{name} is {value}" for name, value in means.items() if not math.isfinite(value)]
+    if not bad:
+        return
+    kept = "there was no checkpoint yet"
+    if checkpoints.exists(out):
+        kept = f"the last good checkpoint is {out / checkpoints.NAME}, step {read_card(out)['step']}"
+    raise Diverged(f"{', '.join(bad)} by step {step}: {kept}. Try a lower learning rate or another seed.")
+
+
+def save(out: Path, state: State, card: dict[str, Any], finished: bool) -> None:
+    """Checkpoint, weights to sample from, and the card, each complete or not at all.
+
+    Raises Diverged rather than overwrite a good checkpoint with weights that are not numbers.
+    """
+    broken = [name for name, value in state.method.named_parameters() if not bool(value.isfinite().all())]
+    if broken:
+        check_finite({f"weight {broken[0]}": math.nan}, out, state.step)
+    checkpoints.save(out, state.as_dict())
+    save_weights(out / WEIGHTS, state.average.current)
+    seen = state.step * card["settings"]["batch_size"]
+    card |= {
+        "status": "finished" if finished else "training",
+        "step": state.step,
+        "seconds": round(state.seconds, 1),
+        "images_per_second": round(seen / state.seconds, 1) if state.seconds else None,
+    }
+    write_card(out, card)
