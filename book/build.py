@@ -62,12 +62,14 @@ def kernel_environment(threads: int) -> dict[str, str]:
     }
 
 
-def execute(path: Path, timeout: int, threads: int):
+def execute(path: Path, log: Path, timeout: int, threads: int):
     """Run one notebook in an empty folder; returns it with its outputs, the seconds, and the traceback if any."""
     import nbformat
     from jupyter_cache.executors.utils import single_nb_execution
 
     os.environ.update(kernel_environment(threads))
+    with log.open("a") as stream:
+        os.dup2(stream.fileno(), 2)  # what kernels say about themselves on starting
     notebook = nbformat.read(path, as_version=4)
     with TemporaryDirectory() as folder:
         result = single_nb_execution(notebook, cwd=folder, timeout=timeout, allow_errors=False)
@@ -101,7 +103,7 @@ def execute_changed(root: Path, executed: Path, timeout: int) -> list[str]:
 
     failures = []
     with ProcessPoolExecutor(workers) as pool:
-        jobs = {pool.submit(execute, path, timeout, threads): path for path in todo}
+        jobs = {pool.submit(execute, path, root / "book/_build/kernels.log", timeout, threads): path for path in todo}
         for job in as_completed(jobs):
             path = jobs[job]
             name = path.relative_to(root).as_posix()

@@ -58,6 +58,7 @@ def choose_cache(app, config) -> None:
 def remove_thebe(app, config) -> None:
     for listeners in app.events.listeners.values():
         listeners[:] = [item for item in listeners if not item.handler.__module__.startswith("sphinx_thebe")]
+    app.registry.css_files[:] = [item for item in app.registry.css_files if item[0] != "sphinx-thebe.css"]
 
 
 def add_chapter_links(app, doctree) -> None:
