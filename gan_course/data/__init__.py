@@ -1,4 +1,4 @@
-"""Where images come from: `load` gives an ImageSet, `batches` an endless stream of batches from it.
+"""Where images come from: `load` gives a set of images, `batches` an endless stream of batches from it.
 
 images = data.load("mnist", image_size=32)
 for batch in data.batches(images, batch_size=64, seed=0):
@@ -6,31 +6,110 @@ for batch in data.batches(images, batch_size=64, seed=0):
 """
 
 import inspect
+from dataclasses import dataclass
+from pathlib import Path
 
-from gan_course.data import faces, mnist
-from gan_course.data.image_set import ImageSet, as_batch, batches, epoch_order
+from gan_course.data import faces, folders, mnist
+from gan_course.data.faces import render_faces
+from gan_course.data.folders import FolderReport, check_folder
+from gan_course.data.image_set import ImageSet, StreamedSet, as_batch, batches, epoch_order, paint
 
-__all__ = ["ImageSet", "as_batch", "batches", "epoch_order", "load", "names"]
+__all__ = [
+    "FolderReport",
+    "ImageSet",
+    "StreamedSet",
+    "as_batch",
+    "batches",
+    "check_folder",
+    "describe",
+    "epoch_order",
+    "load",
+    "names",
+    "paint",
+    "render_faces",
+]
 
-_LOADERS = {"mnist": mnist.load, "faces": faces.load}
+_LOADERS = {
+    "mnist": mnist.load,
+    "mnist-test": mnist.load_test,
+    "mnist-full": mnist.load_full,
+    "faces": faces.load,
+}
+
+
+@dataclass(frozen=True)
+class Description:
+    """One line of the table of data sets."""
+
+    name: str
+    images: str
+    content: str
+    holds: str
+    licence: str
+    needs: str
 
 
 def names() -> list[str]:
-    """The names that `load` knows (a path of a folder is good too)."""
+    """The names that `load` knows besides folders."""
     return list(_LOADERS)
 
 
-def load(name: str, **options) -> ImageSet:
+def load(name: str | Path, **options) -> ImageSet | StreamedSet:
     """The data set `name`, or the images of the folder `name`.
 
-    Options are those of the set's own function (`mnist.load`, `faces.load` ...); all know `image_size`. Raises
-    ValueError for an unknown name or option, listing the known ones.
+    Options are those of the set's own function (`mnist.load`, `mnist.load_full`, `faces.load`,
+    `folders.load`); all take `image_size`. Raises ValueError for an unknown option, listing the known ones,
+    FileNotFoundError for a name that is neither a set nor a folder.
     """
-    if name not in _LOADERS:
-        raise ValueError(f'unknown data set "{name}"; known are {", ".join(names())}')
-    loader = _LOADERS[name]
-    known = list(inspect.signature(loader).parameters)
+    loader = _LOADERS.get(str(name))
+    if loader is None and not Path(name).expanduser().exists():
+        raise FileNotFoundError(f'"{name}" is neither a data set ({", ".join(names())}) nor a folder')
+    arguments = (name,) if loader is None else ()
+    loader = loader or folders.load
+    known = [option for option in inspect.signature(loader).parameters if option != "path"]
     for option in options:
         if option not in known:
             raise ValueError(f'data set "{name}" has no option "{option}"; known are {", ".join(known)}')
-    return loader(**options)
+    return loader(*arguments, **options)
+
+
+def describe() -> list[Description]:
+    """What can be loaded, for a table: no file is read but the styles' own."""
+    digits = "handwritten digits, 28x28 grey, padded to 32x32"
+    table = [
+        Description("mnist", "5,000", digits, "image, label", "CC BY-SA 3.0", "nothing"),
+        Description("mnist-test", "1,000", "held-out " + digits, "image, label", "CC BY-SA 3.0", "nothing"),
+        Description(
+            "mnist-full", "60,000 + 10,000", digits, "image, label", "CC BY-SA 3.0", "a folder, or 11 MB"
+        ),
+    ]
+    for style, spec in faces.STYLES.items():
+        holds = ["image"]
+        if spec.tagged:
+            holds.append(f"tags ({len(faces.TAG_NAMES)})")
+        if spec.map_names:
+            holds.append(f"label_map ({len(faces.map_names(style))} classes)")
+        if spec.ink:
+            holds.append("drawing")
+        credit = faces.credits(style)
+        table.append(
+            Description(
+                f"faces (style {style})",
+                "any number",
+                f"cartoon faces by {credit.artist}, any size",
+                ", ".join(holds),
+                credit.licence,
+                "some seconds a thousand, once",
+            )
+        )
+    table.append(
+        Description(
+            "a folder",
+            "what it holds",
+            "your own images",
+            "image; label, label_map, tags",
+            "yours",
+            "nothing",
+        )
+    )
+    return table

@@ -1,13 +1,16 @@
-"""A set of images in memory, and the endless stream of batches that training reads from it."""
+"""A set of images, in memory or read from disk as needed, and the endless stream of batches that training
+takes."""
 
-import hashlib
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.data import DataLoader
+
+from gan_course.data import cache
 
 # What a set may hold: number of dimensions and dtype of each tensor.
 _KINDS = {
@@ -22,23 +25,23 @@ _SPATIAL = ("image", "drawing", "label_map")
 _ORDER, _FLIPS = 1, 2  # keep the two streams of random numbers apart
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ImageSet:
     """Images held as uint8 tensors, with all that is known about each.
 
-    `tensors` maps "image" to uint8 [N, C, H, W] and, where the set has them, "label" to int64 [N], "tags" to uint8
-    [N, T], "label_map" to uint8 [N, H, W] and "drawing" to uint8 [N, 1, H, W].
+    `tensors` maps "image" to uint8 [N, C, H, W] and, where the set has them, "label" to int64 [N], "tags"
+    to uint8 [N, T], "label_map" to uint8 [N, H, W] and "drawing" to uint8 [N, 1, H, W]. Images are square.
 
-    `class_names` names the values of "label", `tag_names` the columns of "tags", `map_names` the class ids of
-    "label_map"; each is empty where the set has no such tensor. `credit` names authors and licence.
+    `class_names` names the values of "label", `tag_names` the columns of "tags", `map_names` the class ids
+    of "label_map"; each is empty where the set has no such tensor. `credit` names authors and licence.
     """
 
     name: str
-    tensors: dict[str, Tensor] = field(repr=False)
+    tensors: dict[str, Tensor]
     class_names: tuple[str, ...] = ()
     tag_names: tuple[str, ...] = ()
     map_names: tuple[str, ...] = ()
-    credit: str = field(default="", repr=False)
+    credit: str = ""
 
     def __post_init__(self):
         if "image" not in self.tensors:
@@ -56,18 +59,21 @@ class ImageSet:
                     f'data set "{self.name}": "{key}" is {tensor.dtype} of shape {list(tensor.shape)}; '
                     f"expected {dtype} with {dimensions} dimensions and {len(self)} entries"
                 )
-            if key in _SPATIAL and tensor.shape[-2:] != self.tensors["image"].shape[-2:]:
+            if key in _SPATIAL and tensor.shape[-2:] != (self.image_size, self.image_size):
                 raise ValueError(
-                    f'data set "{self.name}": "{key}" is {tensor.shape[-1]}x{tensor.shape[-2]} pixels, '
-                    f"but the images are {self.tensors['image'].shape[-1]}x{self.tensors['image'].shape[-2]}"
+                    f'data set "{self.name}": "{key}" is {tensor.shape[-1]}x{tensor.shape[-2]} pixels; '
+                    f"expected {self.image_size}x{self.image_size}"
                 )
 
     def __len__(self) -> int:
         return len(self.tensors["image"])
 
+    def __repr__(self) -> str:
+        return _summary(self, list(self.tensors))
+
     @property
     def image_size(self) -> int:
-        """Height of the images in pixels (all sets of the course are square)."""
+        """Side of the images in pixels."""
         return self.tensors["image"].shape[-2]
 
     @property
@@ -82,24 +88,20 @@ class ImageSet:
 
     @property
     def device(self) -> torch.device:
+        """Where the tensors are."""
         return self.tensors["image"].device
 
     @cached_property
     def digest(self) -> str:
         """SHA-256 (hex) of the content: names, shapes and values of all tensors."""
-        hasher = hashlib.sha256()
-        for key in sorted(self.tensors):
-            tensor = self.tensors[key].cpu().contiguous()
-            hasher.update(f"{key} {tensor.dtype} {list(tensor.shape)}\n".encode())
-            hasher.update(tensor.numpy().tobytes())
-        return hasher.hexdigest()
+        return cache.content_digest(self.tensors)
 
     def to(self, device: str | torch.device) -> "ImageSet":
         """The same set with its tensors on `device`."""
         return replace(self, tensors={key: tensor.to(device) for key, tensor in self.tensors.items()})
 
     def select(self, indices) -> "ImageSet":
-        """The set of the images at `indices` (a slice, a list, or a tensor of positions or booleans)."""
+        """The set of the images at `indices`: a slice, a list, or a tensor of positions or booleans."""
         return replace(self, tensors={key: tensor[indices] for key, tensor in self.tensors.items()})
 
     def batch(self, indices) -> dict[str, Tensor]:
@@ -109,11 +111,55 @@ class ImageSet:
         return as_batch({key: tensor[indices] for key, tensor in self.tensors.items()})
 
 
+@dataclass(frozen=True, repr=False)
+class StreamedSet:
+    """Images that are too many for memory: read from disk when a batch asks for them.
+
+    It has the properties of an ImageSet but no `tensors`. `read(i)` returns the stored tensors of image i,
+    each as one entry of an ImageSet's; `digest` covers names and sizes of the files, not their content.
+    """
+
+    name: str
+    count: int
+    image_size: int
+    channels: int
+    digest: str
+    read: Callable[[int], dict[str, Tensor]]
+    class_names: tuple[str, ...] = ()
+    tag_names: tuple[str, ...] = ()
+    map_names: tuple[str, ...] = ()
+    credit: str = ""
+    workers: int = 2
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        return self.read(int(index))
+
+    def __repr__(self) -> str:
+        return _summary(self, ["read from disk"])
+
+    @property
+    def num_classes(self) -> int:
+        """How many values "label" can take; 0 for a set without labels."""
+        return len(self.class_names)
+
+    def batch(self, indices) -> dict[str, Tensor]:
+        """The images at `indices`, ready for a network: see `as_batch` for dtypes and ranges."""
+        return as_batch(torch.utils.data.default_collate([self[index] for index in torch.as_tensor(indices)]))
+
+
+def _summary(images: ImageSet | StreamedSet, parts: list[str]) -> str:
+    size = f"{images.channels}x{images.image_size}x{images.image_size}"
+    return f'{type(images).__name__}("{images.name}": {len(images):,} images of {size}; {", ".join(parts)})'
+
+
 def as_batch(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """Stored tensors as a network reads them.
 
-    "image" and "drawing" become float32 in [-1, 1] (0 -> -1, 255 -> 1), "tags" float32 zeros and ones, "label" and
-    "label_map" int64.
+    "image" and "drawing" become float32 in [-1, 1] (0 -> -1, 255 -> 1), "tags" float32 zeros and ones,
+    "label" and "label_map" int64.
     """
     batch = {}
     for key, tensor in tensors.items():
@@ -126,8 +172,15 @@ def as_batch(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return batch
 
 
+def paint(label_map: Tensor, palette: Tensor) -> Tensor:
+    """Label maps [N, H, W] as pictures uint8 [N, 3, H, W]: class k gets the colour palette[k] (uint8
+    [classes, 3])."""
+    return palette[label_map.long()].movedim(-1, 1).contiguous()
+
+
 def epoch_order(count: int, seed: int, epoch: int) -> Tensor:
-    """The order of epoch `epoch`: a permutation of 0..count-1 that depends on nothing but its three arguments."""
+    """The order of epoch `epoch`: a permutation of 0..count-1 that depends on nothing but its three
+    arguments."""
     return torch.from_numpy(np.random.default_rng([seed, epoch, _ORDER]).permutation(count))
 
 
@@ -145,34 +198,20 @@ def batch_indices(count: int, batch_size: int, seed: int, start_step: int = 0) -
         epoch, step = epoch + 1, 0
 
 
-def _flip_some(batch: dict[str, Tensor], seed: int, step: int) -> dict[str, Tensor]:
-    """Mirror each image with probability 1/2, and its map and drawing with it. A pure function of (seed, step)."""
-    count = len(batch["image"])
-    coins = torch.from_numpy(np.random.default_rng([seed, step, _FLIPS]).random(count) < 0.5).to(
-        batch["image"].device
-    )
-    flipped = {}
-    for key, tensor in batch.items():
-        if key in _SPATIAL:
-            shape = (count,) + (1,) * (tensor.ndim - 1)
-            tensor = torch.where(coins.view(shape), tensor.flip(-1), tensor)
-        flipped[key] = tensor
-    return flipped
-
-
 def batches(
-    images: ImageSet,
+    images: ImageSet | StreamedSet,
     batch_size: int = 64,
     seed: int = 0,
     start_step: int = 0,
     device: str | torch.device = "cpu",
     flip: bool = False,
 ) -> Iterator[dict[str, Tensor]]:
-    """Endless iterator of batches in random order, without replacement within an epoch.
+    """Endless iterator of batches in random order, each image once an epoch at most.
 
-    The batch of step k is a pure function of (images, batch_size, seed, k): a run resumed with `start_step=k` reads
-    exactly what an uninterrupted one would. `flip` mirrors half of the images left to right, label maps and drawings
-    with them. Raises ValueError for a batch larger than the set.
+    The batch of step k is a pure function of (images, batch_size, seed, k): a run resumed with
+    `start_step=k` reads exactly what an uninterrupted one would. An incomplete last batch is dropped.
+    `flip` mirrors each image left to right with probability 1/2, its label map and drawing with it. Raises
+    ValueError for a batch larger than the set.
     """
     if not 1 <= batch_size <= len(images):
         raise ValueError(
@@ -183,11 +222,38 @@ def batches(
         raise ValueError(
             f"start_step and seed must not be negative, got start_step={start_step}, seed={seed}"
         )
-    return _batches(images, batch_size, seed, start_step, device, flip)
+    return _batches(images, batch_size, seed, start_step, torch.device(device), flip)
 
 
 def _batches(images, batch_size, seed, start_step, device, flip):
-    images = images.to(device)
-    for step, indices in enumerate(batch_indices(len(images), batch_size, seed, start_step), start_step):
-        batch = images.batch(indices)
+    order = batch_indices(len(images), batch_size, seed, start_step)
+    if isinstance(images, StreamedSet):
+        loader = DataLoader(
+            images,
+            batch_sampler=order,
+            num_workers=images.workers,
+            pin_memory=device.type == "cuda",
+            generator=torch.Generator(),  # the global one belongs to the training
+        )
+        ready = (
+            as_batch({key: tensor.to(device, non_blocking=True) for key, tensor in b.items()}) for b in loader
+        )
+    else:
+        resident = images.to(device)
+        ready = (resident.batch(indices) for indices in order)
+    for step, batch in enumerate(ready, start_step):
         yield _flip_some(batch, seed, step) if flip else batch
+
+
+def _flip_some(batch: dict[str, Tensor], seed: int, step: int) -> dict[str, Tensor]:
+    """Mirror each image with probability 1/2, and its map and drawing with it. A pure function of (seed,
+    step)."""
+    count = len(batch["image"])
+    coins = torch.from_numpy(np.random.default_rng([seed, step, _FLIPS]).random(count) < 0.5)
+    coins = coins.to(batch["image"].device)
+    flipped = dict(batch)
+    for key in _SPATIAL:
+        if key in batch:
+            mask = coins.view(count, *(1 for _ in range(batch[key].ndim - 1)))
+            flipped[key] = torch.where(mask, batch[key].flip(-1), batch[key])
+    return flipped
