@@ -84,16 +84,16 @@ def mean_score_generator(fake_scores: Tensor) -> Tensor:
     return -_full_precision(fake_scores).mean()
 
 
-def _score_itself(scores: Tensor) -> Tensor:
-    return scores
+def _probability(scores: Tensor) -> Tensor:
+    return torch.sigmoid(_full_precision(scores))
 
 
 GAMES: dict[str, Game] = {
-    "minimax": Game(binary_cross_entropy_discriminator, minimax_generator, torch.sigmoid),
-    "non_saturating": Game(binary_cross_entropy_discriminator, non_saturating_generator, torch.sigmoid),
-    "least_squares": Game(least_squares_discriminator, least_squares_generator, _score_itself),
-    "hinge": Game(hinge_discriminator, mean_score_generator, _score_itself),
-    "wasserstein": Game(wasserstein_discriminator, mean_score_generator, _score_itself),
+    "minimax": Game(binary_cross_entropy_discriminator, minimax_generator, _probability),
+    "non_saturating": Game(binary_cross_entropy_discriminator, non_saturating_generator, _probability),
+    "least_squares": Game(least_squares_discriminator, least_squares_generator, _full_precision),
+    "hinge": Game(hinge_discriminator, mean_score_generator, _full_precision),
+    "wasserstein": Game(wasserstein_discriminator, mean_score_generator, _full_precision),
 }
 
 

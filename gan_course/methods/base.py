@@ -157,9 +157,20 @@ def draw(kind: str, shape: tuple[int, ...], rng: torch.Generator | None, device:
     source = rng.device if rng is not None else device
     if kind == "uniform":
         return (torch.rand(shape, generator=rng, device=source) * 2 - 1).to(device)
-    if kind == "normal":
-        return torch.randn(shape, generator=rng, device=source).to(device)
-    raise ValueError(f"unknown noise {kind!r}; known: uniform, normal")
+    return torch.randn(shape, generator=rng, device=source).to(device)
+
+
+def check_noise(kind: str) -> None:
+    """Raises ValueError unless `draw` knows the kind."""
+    if kind not in ("uniform", "normal"):
+        raise ValueError(f"noise is {kind!r}; it must be uniform or normal")
+
+
+def check_positive(config: Any, *names: str) -> None:
+    """Raises ValueError unless each of these fields is 1 or more."""
+    for name in names:
+        if getattr(config, name) < 1:
+            raise ValueError(f"{name} is {getattr(config, name)}; it must be 1 or more")
 
 
 def check_power_of_two(image_size: int, smallest: int = 16, largest: int = 256) -> None:

@@ -12,7 +12,16 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gan_course import losses
-from gan_course.methods.base import Batch, Method, check_power_of_two, draw, evaluating, option
+from gan_course.methods.base import (
+    Batch,
+    Method,
+    check_noise,
+    check_positive,
+    check_power_of_two,
+    draw,
+    evaluating,
+    option,
+)
 from gan_course.methods.dcgan import Discriminator, Generator, initialise
 
 
@@ -83,6 +92,8 @@ class ConditionalDCGAN(Method):
     def __init__(self, config: ConditionalDCGANConfig) -> None:
         super().__init__(config)
         check_power_of_two(config.image_size)
+        check_positive(config, "channels", "num_classes", "noise_size", "ngf", "ndf")
+        check_noise(config.noise)
         self.game = losses.game(config.game)
         self.generator = ConditionalGenerator(config)
         self.discriminator = ConditionalDiscriminator(config)
@@ -112,9 +123,10 @@ class ConditionalDCGAN(Method):
         if labels is None:
             labels = torch.arange(count) % self.config.num_classes
         labels = torch.as_tensor(labels)
-        if labels.shape != (count,):
+        if labels.shape != (count,) or labels.is_floating_point():
             raise ValueError(
-                f"{count} samples need {count} labels, not a tensor of shape {tuple(labels.shape)}"
+                f"{count} samples need {count} integer labels, "
+                f"not a tensor of {labels.dtype} and shape {tuple(labels.shape)}"
             )
         if count and not 0 <= int(labels.min()) <= int(labels.max()) < self.config.num_classes:
             raise ValueError(
@@ -123,7 +135,7 @@ class ConditionalDCGAN(Method):
             )
         noise = self.draw_noise(count, rng) if noise is None else noise
         with evaluating(self.generator):
-            return self.generator(noise, labels.to(self.device))
+            return self.generator(noise, labels.long().to(self.device))
 
     def optimizer(self, player: str) -> torch.optim.Optimizer:
         betas = (self.config.beta1, 0.999)

@@ -12,7 +12,16 @@ import torch
 from torch import Tensor, nn
 
 from gan_course import losses
-from gan_course.methods.base import Batch, Method, check_power_of_two, draw, evaluating, option
+from gan_course.methods.base import (
+    Batch,
+    Method,
+    check_noise,
+    check_positive,
+    check_power_of_two,
+    draw,
+    evaluating,
+    option,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,6 +112,8 @@ class DCGAN(Method):
     def __init__(self, config: DCGANConfig) -> None:
         super().__init__(config)
         check_power_of_two(config.image_size)
+        check_positive(config, "channels", "noise_size", "ngf", "ndf")
+        check_noise(config.noise)
         self.game = losses.game(config.game)
         self.generator = Generator(config.noise_size, config.channels, config.image_size, config.ngf)
         self.discriminator = Discriminator(config.channels, config.image_size, config.ndf)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from gan_course import losses
-from gan_course.methods.base import Batch, Method, draw, evaluating, option
+from gan_course.methods.base import Batch, Method, check_noise, check_positive, draw, evaluating, option
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,6 +109,8 @@ class GAN(Method):
     def __init__(self, config: GANConfig) -> None:
         super().__init__(config)
         self.game = losses.game(config.game)
+        check_positive(config, "noise_size", "generator_features", "discriminator_features", "maxout_pieces")
+        check_noise(config.noise)
         if config.output not in ("tanh", "linear"):
             raise ValueError(f"output is {config.output!r}; it must be tanh or linear")
         if config.optimizer not in ("sgd", "adam"):

@@ -1,6 +1,5 @@
 """The full state of a run on disk, and the one before it."""
 
-import pickle
 import warnings
 from pathlib import Path
 from typing import Any
@@ -20,10 +19,8 @@ def save(folder: Path, state: dict[str, Any]) -> Path:
     them before either name moves.
     """
     path = folder / NAME
-    with replacing(path) as temporary:
+    with replacing(path, previous=folder / PREVIOUS) as temporary:
         torch.save(state, temporary)
-        if path.exists():
-            path.replace(folder / PREVIOUS)
     return path
 
 
@@ -45,7 +42,7 @@ def load(folder: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
     for path in found:
         try:
             return torch.load(path, map_location=device, weights_only=True)
-        except (RuntimeError, EOFError, KeyError, OSError, ValueError, pickle.UnpicklingError) as error:
+        except Exception as error:  # a damaged file fails in as many ways as it has bytes
             reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
             warnings.warn(f"{path} cannot be read ({reason})", stacklevel=2)
     raise ValueError(

@@ -22,7 +22,6 @@ class WeightAverage:
         if decay > 0:
             average = get_ema_multi_avg_fn(decay)
             self.averaged = AveragedModel(self.networks, multi_avg_fn=average, use_buffers=True)
-            self.averaged.requires_grad_(False)
 
     def update(self) -> None:
         """Takes the networks' present weights in."""

@@ -32,4 +32,5 @@ class StopRequest:
 
     def __exit__(self, *_: object) -> None:
         for number, handler in self._before.items():
-            signal.signal(number, handler)
+            # None: a handler that was not set from Python, and cannot be put back from there
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)

@@ -65,8 +65,10 @@ def cut(path: Path, step: int) -> None:
     if not path.exists():
         return
     with path.open(newline="") as file:
-        rows = list(csv.reader(file))
-    header, lines = rows[0], rows[1:]
+        header, *lines = list(csv.reader(file)) or [[]]
     kept = [line for line in lines if len(line) == len(header) and line[0] and float(line[0]) <= step]
+    if not kept:
+        path.unlink()  # the next line comes with a header
+        return
     with replacing(path) as temporary, temporary.open("w", newline="") as file:
         csv.writer(file).writerows([header, *kept])

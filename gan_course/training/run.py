@@ -20,6 +20,7 @@ from gan_course.training.files import replacing
 
 CARD = "run.json"
 WEIGHTS = "generator.safetensors"
+ENTRIES = ("method", "config", "data", "settings", "step")  # what reading a run relies on
 
 
 @dataclasses.dataclass
@@ -59,9 +60,13 @@ def read_card(folder: Path | str) -> dict[str, Any]:
     if not path.exists():
         raise FileNotFoundError(f"{folder} is not a run: it has no {CARD}")
     try:
-        return json.loads(path.read_text())
-    except json.JSONDecodeError as error:
+        card = json.loads(path.read_text())
+    except ValueError as error:
         raise ValueError(f"{path} is not a run card: {error}") from error
+    missing = [name for name in ENTRIES if not isinstance(card, dict) or name not in card]
+    if missing:
+        raise ValueError(f"{path} is not a run card: it has no entry {', '.join(missing)}")
+    return card
 
 
 def save_weights(path: Path, networks: nn.ModuleDict) -> None:
@@ -81,7 +86,8 @@ def load_weights(path: Path, method: Method) -> Method:
     try:
         networks.load_state_dict(load_file(path))
     except Exception as error:  # safetensors has an error class of its own
-        raise ValueError(f"{path} does not fit {method.name}: {str(error).splitlines()[0]}") from error
+        reason = " ".join(line.strip() for line in str(error).splitlines()[:2])
+        raise ValueError(f"{path} does not fit {method.name}: {reason}") from error
     return method.eval()
 
 
@@ -92,10 +98,7 @@ def open_run(folder: Path | str, device: torch.device | str = "cpu") -> Run:
     """
     folder = Path(folder)
     card = read_card(folder)
-    try:
-        method = methods.build(card["method"], **card["config"])
-    except KeyError as error:
-        raise ValueError(f"{folder / CARD} has no entry {error}") from None
+    method = methods.build(card["method"], **card["config"])
     load_weights(folder / WEIGHTS, method)
     return Run(folder, card, method.to(device))
 

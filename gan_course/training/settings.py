@@ -27,10 +27,11 @@ class TrainingSettings:
     preview_count: int = option(64, "images in a sample grid")
 
     def __post_init__(self) -> None:
-        for name in ("batch_size", "log_every", "sample_every", "save_every", "preview_count"):
+        object.__setattr__(self, "device", str(self.device))  # a torch.device is welcome; a card holds text
+        for name in ("batch_size", "gpus", "log_every", "sample_every", "save_every", "preview_count"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be 1 or more")
-        for name in ("steps", "epochs"):
+        for name in ("steps", "epochs", "seed"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be 0 or more")
         if self.steps and self.epochs:

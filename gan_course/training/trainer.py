@@ -7,6 +7,7 @@ killed at any moment goes on from its last checkpoint to the same bits.
 """
 
 import dataclasses
+import json
 import math
 import os
 import sys
@@ -24,8 +25,10 @@ from gan_course.methods import Method
 from gan_course.training import checkpoints, log
 from gan_course.training.distributed import split_over_gpus
 from gan_course.training.ema import WeightAverage
+from gan_course.training.files import replacing
 from gan_course.training.interrupts import Interrupted, StopRequest
 from gan_course.training.run import (
+    CARD,
     WEIGHTS,
     Run,
     machine,
@@ -53,6 +56,8 @@ class State:
     average: WeightAverage
     interval: log.Interval
     step: int = 0
+    saved: int | None = None
+    """The step of the last checkpoint."""
     seconds: float = 0.0
     ticked: float = dataclasses.field(default_factory=time.perf_counter)
 
@@ -77,7 +82,8 @@ class State:
 
     def load_dict(self, saved: dict[str, Any]) -> None:
         """The inverse of `as_dict`."""
-        self.step, self.seconds = saved["step"], saved["seconds"]
+        self.step = self.saved = saved["step"]
+        self.seconds = saved["seconds"]
         self.method.load_state_dict(saved["method"])
         for player, optimizer in self.optimizers.items():
             optimizer.load_state_dict(saved["optimizers"][player])
@@ -104,7 +110,8 @@ def train(
             are those that it comes with, so seed torch before building it.
         images: a data set with what the method needs (its `needs`), of its size and channels.
         out: folder of the run: run.json, log.csv, samples/, checkpoint.pt, generator.safetensors.
-        settings: how long, how fast, how often; or give its fields by name (steps=1000, batch_size=64).
+        settings: how long, how fast, how often. Its fields may be given by name instead, or beside it
+            to change some (steps=1000, batch_size=64).
         resume: go on from the last checkpoint in `out`; with none there, start.
         progress: show a progress bar. None: on a terminal or in a notebook.
 
@@ -118,7 +125,7 @@ def train(
         Interrupted: Ctrl-C, after the state was saved; the message says how to go on.
     """
     out = Path(out)
-    settings = settings or TrainingSettings(**fields)
+    settings = dataclasses.replace(settings or TrainingSettings(), **fields)
     check_fit(method, images, settings)
     device = choose_device(settings.device)
     card = describe(method, images, settings, device)
@@ -152,6 +159,7 @@ def train(
     with bar, StopRequest() as stop:
         if state.step == 0:
             draw_samples(out, state, preview)
+            save(out, state, card)
         while state.step < total and not stop.requested:
             batch = laid_out(next(batches), layout)
             state.interval.add(play(players, state.optimizers, batch, settings.precision))
@@ -162,7 +170,7 @@ def train(
             last = state.step == total
             if state.step % settings.log_every == 0 or last:
                 means = state.interval.means()
-                check_finite(means, out, state.step)
+                check_finite(means, out, state)
                 state.interval = log.Interval()
                 state.tick()
                 images_seen = (state.step - logged_step) * settings.batch_size
@@ -174,15 +182,14 @@ def train(
                 bar.set_postfix_str(", ".join([*shown, f"{speed:.0f} images/s"]))
             if state.step % settings.sample_every == 0 or last:
                 draw_samples(out, state, preview)
-            if state.step % settings.save_every == 0 or last or stop.requested:
-                check_finite(state.interval.means(), out, state.step)
-                state.tick()
+            if state.step % settings.save_every == 0 or last:
                 save(out, state, card, finished=last)
-    if state.step < total:
-        raise Interrupted(
-            f"stopped at step {state.step} of {total}; everything is saved in {out}. "
-            f"To go on, run the same again with resume=True (on the command line: --resume)."
-        )
+        if state.step < total:
+            save(out, state, card)
+            raise Interrupted(
+                f"stopped at step {state.step} of {total}; everything is saved in {out}. "
+                f"To go on, run the same again with resume=True (on the command line: --resume)."
+            )
 
     # ---- 4. What is left behind --------------------------------------------------------------------
     for name, network in state.average.current.items():
@@ -219,19 +226,20 @@ def laid_out(batch: dict[str, Tensor], layout: torch.memory_format) -> dict[str,
 
 def check_fit(method: Method, images: data.ImageSet, settings: TrainingSettings) -> None:
     """Raises ValueError where the data cannot train the method."""
-    missing = [name for name in method.needs if name not in images.tensors]
-    if missing:
-        raise ValueError(f"{method.name} needs {', '.join(missing)}; the data set {images.name} has none")
     if len(images) < settings.batch_size:
         raise ValueError(
             f"batch_size is {settings.batch_size}; the data set {images.name} has {len(images)} images"
         )
-    wanted = {name: getattr(method.config, name, None) for name in ("image_size", "channels", "num_classes")}
-    for name, value in wanted.items():
-        if value is not None and value != getattr(images, name):
-            raise ValueError(
-                f"{method.name} is built for {name} {value}; {images.name} has {getattr(images, name)}"
-            )
+    held = images.batch([0])
+    missing = [name for name in method.needs if name not in held]
+    if missing:
+        raise ValueError(f"{method.name} needs {', '.join(missing)}; the data set {images.name} has none")
+    offered = {name: getattr(images, name) for name in ("image_size", "channels", "num_classes")}
+    offered["data_shape"] = tuple(held["image"].shape[1:])
+    for name, value in offered.items():
+        wanted = getattr(method.config, name, value)
+        if wanted != value:
+            raise ValueError(f"{method.name} is built for {name} {wanted}; {images.name} has {value}")
 
 
 def describe(method: Method, images: data.ImageSet, settings: TrainingSettings, device: torch.device) -> dict:
@@ -264,28 +272,33 @@ def prepare_folder(out: Path, card: dict[str, Any], resume: bool) -> None:
 
     Raises FileExistsError, or ValueError listing every difference.
     """
-    if (out / "run.json").exists():
+    if (out / CARD).exists():
         before = read_card(out)
         if not resume:
             raise FileExistsError(
                 f"{out} holds a run already ({before['method']}, step {before['step']}); "
                 f"resume it (resume=True, --resume) or choose another folder"
             )
-        pairs = [("method", before["method"], card["method"])]
-        pairs += [("data", before["data"]["name"], card["data"]["name"])]
-        pairs += [("data sha256", before["data"]["sha256"], card["data"]["sha256"])]
-        # a round trip through JSON, as the card on disk had: tuples become lists
-        config = {k: list(v) if isinstance(v, tuple) else v for k, v in card["config"].items()}
-        pairs += [(name, before["config"].get(name), value) for name, value in config.items()]
-        pairs += [(name, before["settings"].get(name), card["settings"][name]) for name in FIXED_SETTINGS]
-        changed = [f"{name} was {old} and is now {new}" for name, old, new in pairs if old != new]
+        changed = changes(before, card)
         if changed:
             raise ValueError(f"{out} cannot be resumed with other settings: {'; '.join(changed)}")
-        return
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+    elif out.exists() and (not out.is_dir() or any(not path.name.startswith(".") for path in out.iterdir())):
         raise FileExistsError(f"{out} is not a run and not an empty folder; choose another")
-    (out / "samples").mkdir(parents=True)
-    write_card(out, card)
+    else:
+        out.mkdir(parents=True, exist_ok=True)
+        write_card(out, card)
+    (out / "samples").mkdir(exist_ok=True)
+
+
+def changes(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """What makes the run of one card another run than that of the other, one sentence each."""
+    now = json.loads(json.dumps(now))  # as a card on disk is: tuples become lists
+    pairs = [("method", before["method"], now["method"])]
+    pairs += [("data", before["data"].get("name"), now["data"]["name"])]
+    pairs += [("data sha256", before["data"].get("sha256"), now["data"]["sha256"])]
+    pairs += [(name, before["config"].get(name), value) for name, value in now["config"].items()]
+    pairs += [(name, before["settings"].get(name), now["settings"][name]) for name in FIXED_SETTINGS]
+    return [f"{name} was {old} and is now {new}" for name, old, new in pairs if old != new]
 
 
 def shows_progress(asked: bool | None) -> bool:
@@ -302,36 +315,43 @@ def draw_samples(out: Path, state: State, preview: dict[str, Tensor]) -> None:
     count = len(next(iter(preview.values())))
     with state.average.applied(state.method):
         images = state.method.sample(count, **preview)
-    path = out / "samples" / f"{state.step:08d}.png"
-    save_image(images, path, nrow=round(math.sqrt(count)), normalize=True, value_range=(-1, 1))
+    with replacing(out / "samples" / f"{state.step:08d}.png") as path:
+        columns = round(math.sqrt(count))
+        save_image(images, path, format="png", nrow=columns, normalize=True, value_range=(-1, 1))
 
 
-def check_finite(means: dict[str, float], out: Path, step: int) -> None:
+def check_finite(means: dict[str, float], out: Path, state: State) -> None:
     """Raises Diverged if a term is not a finite number."""
     bad = [f"{name} is {value}" for name, value in means.items() if not math.isfinite(value)]
     if not bad:
         return
     kept = "there was no checkpoint yet"
-    if checkpoints.exists(out):
-        kept = f"the last good checkpoint is {out / checkpoints.NAME}, step {read_card(out)['step']}"
-    raise Diverged(f"{', '.join(bad)} by step {step}: {kept}. Try a lower learning rate or another seed.")
+    if state.saved is not None:
+        kept = f"the last good checkpoint is {out / checkpoints.NAME}, step {state.saved}"
+    raise Diverged(
+        f"{', '.join(bad)} by step {state.step}: {kept}. Try a lower learning rate or another seed."
+    )
 
 
-def save(out: Path, state: State, card: dict[str, Any], finished: bool) -> None:
-    """Checkpoint, weights to sample from, and the card, each complete or not at all.
+def save(out: Path, state: State, card: dict[str, Any], finished: bool = False) -> None:
+    """Weights to sample from, the card and the checkpoint, each complete or not at all.
 
-    Raises Diverged rather than overwrite a good checkpoint with weights that are not numbers.
+    The checkpoint comes last: it says how far the run is, so a run killed before it does the rest again.
+
+    Raises Diverged rather than overwrite a good checkpoint with numbers that are not finite.
     """
+    check_finite(state.interval.means(), out, state)
     broken = [name for name, value in state.method.named_parameters() if not bool(value.isfinite().all())]
-    if broken:
-        check_finite({f"weight {broken[0]}": math.nan}, out, state.step)
-    checkpoints.save(out, state.as_dict())
+    check_finite({f"weight {name}": math.nan for name in broken[:1]}, out, state)
+    state.tick()
     save_weights(out / WEIGHTS, state.average.current)
     seen = state.step * card["settings"]["batch_size"]
     card |= {
         "status": "finished" if finished else "training",
         "step": state.step,
         "seconds": round(state.seconds, 1),
-        "images_per_second": round(seen / state.seconds, 1) if state.seconds else None,
+        "images_per_second": round(seen / state.seconds, 1) if seen else None,
     }
     write_card(out, card)
+    checkpoints.save(out, state.as_dict())
+    state.saved = state.step
