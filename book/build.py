@@ -27,7 +27,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(Path(__file__).resolve().parent / "_extensions"))
-from course_book import NOT_HASHED, cache_folder, execution_key
+from course_book import NOT_HASHED, cache_folder, execution_key  # noqa: E402
 
 KEPT_CACHES = 2
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
@@ -57,13 +57,13 @@ def kernel_environment(threads: int) -> dict[str, str]:
         "JUPYTER_PREFER_ENV_PATH": "1",
         # the debugger's remark on frozen modules would stand in the output of the first cell
         "PYDEVD_DISABLE_FILE_VALIDATION": "1",
-        # cards are for readers with hours: the built book is the quick version unless someone asks
+        # the built book is the quick version unless someone asks for the other
         "GAN_COURSE_FAST": os.environ.get("GAN_COURSE_FAST", "1"),
     }
 
 
 def execute(path: Path, log: Path, timeout: int, threads: int):
-    """Run one notebook in an empty folder; returns it with its outputs, the seconds, and the traceback if any."""
+    """Run one notebook in an empty folder; returns it with its outputs, the seconds, and any traceback."""
     import nbformat
     from jupyter_cache.executors.utils import single_nb_execution
 
@@ -103,7 +103,10 @@ def execute_changed(root: Path, executed: Path, timeout: int) -> list[str]:
 
     failures = []
     with ProcessPoolExecutor(workers) as pool:
-        jobs = {pool.submit(execute, path, root / "book/_build/kernels.log", timeout, threads): path for path in todo}
+        jobs = {
+            pool.submit(execute, path, root / "book/_build/kernels.log", timeout, threads): path
+            for path in todo
+        }
         for job in as_completed(jobs):
             path = jobs[job]
             name = path.relative_to(root).as_posix()

@@ -31,10 +31,17 @@ from gan_course import notebook
 device = notebook.setup()"""
 
 COLAB = re.compile(r"https://colab\.research\.google\.com/github/[^/\s]+/[^/\s]+/blob/[^/\s]+/")
-# The last part of the address is the repository's name; the same name elsewhere on GitHub is a former address.
+# The same repository name under another owner is a former address.
 FORMER = r"https://github\.com/[\w.-]+/{name}(?![\w-])"
 PAGES = r"https://[\w-]+\.github\.io/{name}(?![\w-])"
-TEXTS = ["README.md", "CONTRIBUTING.md", "CITATION.cff", "pyproject.toml", "book/*.md", ".github/workflows/*.yml"]
+TEXTS = [
+    "README.md",
+    "CONTRIBUTING.md",
+    "CITATION.cff",
+    "pyproject.toml",
+    "book/*.md",
+    ".github/workflows/*.yml",
+]
 
 
 def address(root: Path = ROOT) -> tuple[str, str]:
@@ -49,7 +56,7 @@ def setup_cell(root: Path = ROOT) -> str:
 
 
 def stamp_text(text: str, repository: str, branch: str) -> str:
-    """`text` with every Colab link, repository address and address of the published book as they should be."""
+    """`text` with every Colab link and address of the repository or the published book as it should be."""
     owner, name = repository.removeprefix("https://github.com/").split("/")
     text = COLAB.sub(f"https://colab.research.google.com/github/{owner}/{name}/blob/{branch}/", text)
     for known in dict.fromkeys([name, "gan_course"]):

@@ -1,0 +1,319 @@
+"""What a browser sees: every page, wide and phone-sized, light and dark, from a server and from a file.
+
+Needs Chromium or Chrome with its driver; without them the tests are skipped and say so.
+"""
+
+import functools
+import json
+import shutil
+import threading
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import urlparse
+
+import pytest
+import yaml
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
+
+ROOT = Path(__file__).resolve().parents[1]
+HTML = ROOT / "book/_build/html"
+WIDTHS = {"wide": 1280, "phone": 360}
+FLAGS = [
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-extensions",
+    "--remote-debugging-pipe",
+]
+
+
+def table_of_contents():
+    toc = yaml.safe_load((ROOT / "book/_toc.yml").read_text())
+    return [toc["root"], *(entry["file"] for part in toc["parts"] for entry in part["chapters"])]
+
+
+PAGES = [*table_of_contents(), "genindex", "search"]
+each_page = pytest.mark.parametrize("page", PAGES)
+each_width = pytest.mark.parametrize("width", WIDTHS)
+each_origin = pytest.mark.parametrize("origin", ["server", "file"])
+
+
+def first_program(*names):
+    return next(filter(None, map(shutil.which, names)), None)
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """One browser for all tests of a worker."""
+    program = first_program("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+    driver_program = first_program("chromedriver", "chromium.chromedriver")
+    if program is None or driver_program is None:
+        pytest.skip(
+            "no Chromium or Chrome with chromedriver on this machine (apt-get install chromium-driver)"
+        )
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = program
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    for flag in FLAGS:
+        options.add_argument(flag)
+    driver = webdriver.Chrome(options=options, service=Service(driver_program))
+    driver.set_page_load_timeout(60)
+    driver.set_script_timeout(60)
+    driver.execute_cdp_cmd("Network.enable", {})
+    yield driver
+    driver.quit()
+
+
+class QuietHandler(SimpleHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture(scope="session")
+def server():
+    handler = functools.partial(QuietHandler, directory=str(HTML))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as http:
+        threading.Thread(target=http.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{http.server_port}"
+        http.shutdown()
+
+
+@pytest.fixture
+def visit(browser, server):
+    """Open a page of the book; from a file, the network is switched off before."""
+
+    def visit(page, origin="server", width="wide"):
+        size = {"width": WIDTHS[width], "height": 900, "deviceScaleFactor": 1, "mobile": width == "phone"}
+        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+        conditions = {
+            "offline": origin == "file",
+            "latency": 0,
+            "downloadThroughput": -1,
+            "uploadThroughput": -1,
+        }
+        browser.execute_cdp_cmd("Network.emulateNetworkConditions", conditions)
+        for kind in ("browser", "performance"):
+            browser.get_log(kind)
+        base = HTML.as_uri() if origin == "file" else server
+        browser.get(f"{base}/{page}.html")
+        browser.execute_async_script(SETTLED)
+        return browser
+
+    return visit
+
+
+# the page has loaded, its formulas are set and its fonts are there
+SETTLED = """
+const done = arguments[arguments.length - 1];
+const ready = () => {
+  const maths = window.MathJax && MathJax.startup ? MathJax.startup.promise : Promise.resolve();
+  const fonts = document.fonts ? document.fonts.ready : Promise.resolve();
+  Promise.all([maths, fonts]).then(() => requestAnimationFrame(() => done(true)), (e) => done(String(e)));
+};
+if (document.readyState === "complete") ready(); else window.addEventListener("load", ready);
+"""
+
+# the elements that reach beyond the right edge and do not scroll inside themselves
+SIDEWAYS = """
+const limit = document.documentElement.clientWidth + 1;
+const scrolls = (element) => {
+  for (let e = element.parentElement; e && e !== document.body; e = e.parentElement) {
+    const contains = /auto|scroll|hidden|clip/.test(getComputedStyle(e).overflowX);
+    if (contains && e.scrollWidth > e.clientWidth) return true;
+  }
+  return false;
+};
+if (document.documentElement.scrollWidth <= limit && document.body.scrollWidth <= limit) return [];
+return [...document.querySelectorAll("article *")]
+  .filter((e) => e.getBoundingClientRect().right > limit && !scrolls(e))
+  .slice(0, 3)
+  .map((e) => e.outerHTML.slice(0, 160))
+  .concat([`width ${document.documentElement.scrollWidth} instead of ${limit - 1}`]);
+"""
+
+FORMULAS = """
+const wanted = document.querySelectorAll("article .math").length;
+const set = document.querySelectorAll("article .math mjx-container").length;
+const wrong = [...document.querySelectorAll("article mjx-merror")].map((e) => e.textContent);
+const raw = [...document.querySelectorAll("article .math")].filter((e) => /\\\\\\(|\\\\\\[/.test(
+  [...e.childNodes].filter((n) => n.nodeType === 3).map((n) => n.textContent).join("")));
+const flat = [...document.querySelectorAll("article .math mjx-container")].filter(
+  (e) => e.closest("details:not([open]), .toggle-hidden") === null && e.getBoundingClientRect().height < 2);
+return {wanted, set, wrong, raw: raw.map((e) => e.outerHTML.slice(0, 120)), flat: flat.length};
+"""
+
+BROKEN_IMAGES = """
+const done = arguments[arguments.length - 1];
+const images = [...document.images];
+Promise.all(images.map((i) => i.decode().then(() => null, () => (i.currentSrc || i.src).slice(0, 120))))
+  .then((all) => done(all.filter((x) => x)));
+"""
+
+# contrast of a text with the nearest opaque ground behind it, as WCAG 2 defines it
+CONTRAST = """
+const parse = (c) => (c.match(/[\\d.]+/g) || []).map(Number);
+const linear = (v) => (v / 255 <= 0.03928 ? v / 255 / 12.92 : ((v / 255 + 0.055) / 1.055) ** 2.4);
+const light = ([r, g, b]) => 0.2126 * linear(r) + 0.7152 * linear(g) + 0.0722 * linear(b);
+const ground = (e) => {
+  for (; e; e = e.parentElement) {
+    const c = parse(getComputedStyle(e).backgroundColor);
+    if (c.length === 3 || c[3] > 0.9) return c.slice(0, 3);
+  }
+  return [255, 255, 255];
+};
+const faint = [];
+const texts = "p, li, figcaption span, td, th, h1, h2, h3, pre, pre span, summary, a, code";
+for (const e of document.querySelector("article").querySelectorAll(texts)) {
+  if (!e.textContent.trim() || e.closest("details:not([open]), mjx-container")) continue;
+  if (!e.getClientRects().length || getComputedStyle(e).visibility === "hidden") continue;
+  if (e.closest("a.headerlink")) continue;
+  const a = light(parse(getComputedStyle(e).color).slice(0, 3)), b = light(ground(e));
+  const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+  if (ratio < 4.5) faint.push(`${ratio.toFixed(1)}: ${e.tagName} ${e.textContent.trim().slice(0, 50)}`);
+}
+return faint.slice(0, 5);
+"""
+
+
+def set_theme(browser, theme):
+    browser.execute_script(
+        "document.documentElement.dataset.mode = document.documentElement.dataset.theme = arguments[0];",
+        theme,
+    )
+    background = (
+        "return getComputedStyle(document.body).backgroundColor.match(/\\d+/g).slice(0, 3).map(Number);"
+    )
+    return sum(browser.execute_script(background)) / 3
+
+
+def console_errors(browser):
+    return [entry["message"][:300] for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
+
+
+def foreign_requests(browser):
+    """Addresses outside this machine that the page asked for."""
+    asked = []
+    for entry in browser.get_log("performance"):
+        message = json.loads(entry["message"])["message"]
+        if message["method"] == "Network.requestWillBeSent":
+            asked.append(message["params"]["request"]["url"])
+    return [
+        url
+        for url in asked
+        if urlparse(url).scheme in ("http", "https", "ws", "wss") and urlparse(url).hostname != "127.0.0.1"
+    ]
+
+
+@each_origin
+@each_width
+@each_page
+def test_page(visit, page, width, origin):
+    browser = visit(page, origin, width)
+    where = f"{page}, {width}, from a {origin}"
+
+    errors = console_errors(browser)
+    assert not errors, f"{where}: the console says {errors}"
+    asked = foreign_requests(browser)
+    assert not asked, f"{where}: loads from elsewhere: {asked}"
+
+    formulas = browser.execute_script(FORMULAS)
+    assert formulas["set"] >= formulas["wanted"], f"{where}: formulas not rendered: {formulas}"
+    assert not formulas["wrong"] and not formulas["raw"], f"{where}: formulas with errors: {formulas}"
+    assert not formulas["flat"], f"{where}: formulas without height: {formulas}"
+
+    broken = browser.execute_async_script(BROKEN_IMAGES)
+    assert not broken, f"{where}: images that do not load: {broken}"
+
+    for theme, is_right in (("light", lambda grey: grey > 200), ("dark", lambda grey: grey < 60)):
+        grey = set_theme(browser, theme)
+        assert is_right(grey), f"{where}, {theme}: the ground has grey level {grey:.0f}"
+        sideways = browser.execute_script(SIDEWAYS)
+        assert not sideways, f"{where}, {theme}: scrolls sideways: {sideways}"
+        faint = browser.execute_script(CONTRAST)
+        assert not faint, f"{where}, {theme}: text too faint to read (contrast under 4.5): {faint}"
+
+
+@each_origin
+def test_search_finds_a_word(visit, origin):
+    browser = visit("search", origin)
+    browser.get(browser.current_url.split("?")[0] + "?q=discriminator")
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    def results(driver):
+        links = "[...document.querySelectorAll('#search-results li a')]"
+        return driver.execute_script(f"return {links}.map((a) => a.getAttribute('href'));")
+
+    found = WebDriverWait(browser, 20).until(results)
+    assert any("book/notation" in address for address in found), found
+
+
+def test_the_search_box_opens_by_keyboard(visit):
+    from selenium.webdriver import ActionChains, Keys
+
+    browser = visit("book/notation")
+    ActionChains(browser).key_down(Keys.CONTROL).send_keys("k").key_up(Keys.CONTROL).perform()
+    tag = browser.execute_script("return document.activeElement.type")
+    assert tag == "search"
+
+
+def test_the_theme_button_changes_the_theme(visit):
+    browser = visit("book/notation")
+    modes = set()
+    for _ in range(3):
+        buttons = "[...document.querySelectorAll('.theme-switch-button')]"
+        browser.execute_script(f"{buttons}.find((b) => b.offsetParent !== null).click();")
+        modes.add(browser.execute_script("return document.documentElement.dataset.theme"))
+    browser.execute_script("localStorage.clear()")
+    assert modes == {"light", "dark"}
+
+
+def test_a_cell_can_be_copied(visit):
+    browser = visit("book/how_to_use")
+    buttons = browser.execute_script(
+        "return document.querySelectorAll('div.highlight button.copybtn').length"
+    )
+    blocks = browser.execute_script("return document.querySelectorAll('article div.highlight pre').length")
+    assert buttons == blocks > 0
+
+
+def pages_with_a_slider():
+    built = [page for page in PAGES if (HTML / f"{page}.html").exists()]
+    return [
+        page for page in built if 'class="scrubber"' in (HTML / f"{page}.html").read_text(encoding="utf-8")
+    ]
+
+
+def test_the_book_has_sliders():
+    if any((ROOT / "notebooks").glob("*.ipynb")):
+        assert pages_with_a_slider()
+
+
+@each_origin
+@pytest.mark.parametrize("page", pages_with_a_slider())
+def test_every_slider_moves_its_picture(visit, page, origin):
+    from selenium.webdriver import Keys
+    from selenium.webdriver.common.by import By
+
+    browser = visit(page, origin, "phone")
+    sliders = browser.find_elements(By.CSS_SELECTOR, ".scrubber")
+    for number, slider in enumerate(sliders, start=1):
+        picture = slider.find_element(By.CSS_SELECTOR, "img.scrubber-frame")
+        knob = slider.find_element(By.CSS_SELECTOR, "input[type=range]")
+        browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", knob)
+        before, caption = picture.get_attribute("src"), slider.text
+        knob.send_keys(Keys.END)
+        assert picture.get_attribute("src") != before, f"{page}: slider {number} does not move its picture"
+        assert slider.text != caption, f"{page}: slider {number} does not change its caption"
+        knob.send_keys(Keys.HOME)
+        assert picture.get_attribute("src") == before, f"{page}: slider {number} does not come back"
+        assert knob.size["height"] >= 24, f"{page}: slider {number} is too thin for a finger"
+    assert not console_errors(browser), page
