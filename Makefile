@@ -56,7 +56,7 @@ bench: $(READY)  ## measure the speed of training (ratios, on this machine)
 stamp: $(READY)  ## write the repository's address from _config.yml into notebooks, book and README
 	@$(BIN)/python book/stamp.py
 
-readme-picture: $(READY)  ## draw the README's picture with the shipped weights
+readme-picture: book  ## take the README's picture from the front page of the built book
 	@$(BIN)/python book/readme_picture.py
 
 clean:  ## remove what was built (.venv stays)

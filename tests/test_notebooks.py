@@ -1,4 +1,4 @@
-"""The notebooks as they are stored. That they run is checked by the book's build, and alone by two slow tests."""
+"""The notebooks as they are stored; the book's build checks that they run, and so do two slow tests."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""What makes the repository fit to be public: one address, licences, hashes of others' files, no large file."""
+"""What makes the repository fit to be public: one address, licences, hashes of vendored files, sizes."""
 
 import hashlib
 import re
