@@ -64,11 +64,10 @@ def cut(path: Path, step: int) -> None:
     """Drops the lines after `step`, which a resumed run writes again, and a line that a kill cut in half."""
     if not path.exists():
         return
-    with path.open(newline="") as file:
-        header, *lines = list(csv.reader(file)) or [[]]
-    kept = [line for line in lines if len(line) == len(header) and line[0] and float(line[0]) <= step]
+    header, *lines = path.read_bytes().splitlines(keepends=True) or [b""]
+    kept = [line for line in lines if line.endswith(b"\n") and int(line.split(b",")[0]) <= step]
     if not kept:
         path.unlink()  # the next line comes with a header
         return
-    with replacing(path) as temporary, temporary.open("w", newline="") as file:
-        csv.writer(file).writerows([header, *kept])
+    with replacing(path) as temporary:
+        temporary.write_bytes(b"".join([header, *kept]))

@@ -128,8 +128,6 @@ def train(
     settings = dataclasses.replace(settings or TrainingSettings(), **fields)
     check_fit(method, images, settings)
     device = choose_device(settings.device)
-    card = describe(method, images, settings, device)
-    prepare_folder(out, card, resume)
 
     # ---- 1. The state at step 0 --------------------------------------------------------------------
     torch.manual_seed(settings.seed)
@@ -144,7 +142,9 @@ def train(
     )
     preview = method.preview(settings.preview_count, torch.Generator().manual_seed(settings.seed))
 
-    # ---- 2. Or the state of the run to go on with --------------------------------------------------
+    # ---- 2. Its folder, or the state of the run to go on with --------------------------------------
+    card = describe(method, images, settings, device)
+    prepare_folder(out, card, resume)
     if checkpoints.exists(out):
         state.load_dict(checkpoints.load(out, device))
     log.cut(out / "log.csv", state.step)

@@ -1,0 +1,885 @@
+"""The trainer: what a run leaves behind, what it refuses, and how it stops."""
+
+import dataclasses
+import itertools
+import json
+import math
+import os
+import random
+import signal
+import threading
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+from gan_course import methods, training
+from gan_course.data import ImageSet
+from gan_course.training import checkpoints, log, trainer
+from gan_course.training.distributed import split_over_gpus
+from gan_course.training.ema import WeightAverage
+from gan_course.training.files import replacing
+from gan_course.training.interrupts import StopRequest
+from gan_course.training.run import load_weights, read_card, save_weights
+
+TERMS = ["discriminator", "D(x)", "D(G(z))", "generator"]
+
+
+def toy_images(count: int = 40, size: int = 16, channels: int = 1, labelled: bool = True) -> ImageSet:
+    rng = torch.Generator().manual_seed(0)
+    pixels = torch.randint(0, 256, (count, channels, size, size), dtype=torch.uint8, generator=rng)
+    tensors = {"image": pixels} | ({"label": torch.arange(count) % 4} if labelled else {})
+    return ImageSet(name="toy", tensors=tensors, class_names=("a", "b", "c", "d") if labelled else ())
+
+
+def tiny(name: str = "cgan", **fields) -> methods.Method:
+    torch.manual_seed(0)
+    sizes = {
+        "gan": {"data_shape": (1, 16, 16), "generator_features": 8, "discriminator_features": 4},
+        "dcgan": {"image_size": 16, "channels": 1, "ngf": 2, "ndf": 2},
+        "cgan": {"image_size": 16, "num_classes": 4, "ngf": 2, "ndf": 2},
+    }
+    return methods.build(name, **sizes[name] | fields)
+
+
+def train(out, steps: int = 6, method=None, images=None, **settings) -> training.Run:
+    fields = {"steps": steps, "batch_size": 8, "device": "cpu", "preview_count": 4, "progress": False}
+    return training.train(
+        method or tiny(), toy_images() if images is None else images, out, **fields | settings
+    )
+
+
+def final(out) -> dict:
+    return torch.load(out / "checkpoint.pt", weights_only=True)
+
+
+# ---- settings ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"batch_size": 0}, "batch_size is 0; it must be 1 or more"),
+        ({"save_every": -5}, "save_every is -5; it must be 1 or more"),
+        ({"log_every": 0}, "log_every is 0; it must be 1 or more"),
+        ({"sample_every": 0}, "sample_every is 0; it must be 1 or more"),
+        ({"preview_count": 0}, "preview_count is 0; it must be 1 or more"),
+        ({"gpus": 0}, "gpus is 0; it must be 1 or more"),
+        ({"steps": -1}, "steps is -1; it must be 0 or more"),
+        ({"epochs": -0.5}, "epochs is -0.5; it must be 0 or more"),
+        ({"seed": -1}, "seed is -1; it must be 0 or more"),
+        ({"steps": 5, "epochs": 2.0}, "steps 5 and epochs 2.0 are both given; give one"),
+        ({"ema": 1.0}, "ema is 1.0; it must be at least 0 and below 1"),
+        ({"ema": -0.1}, "ema is -0.1; it must be at least 0 and below 1"),
+        ({"precision": "half"}, "precision is 'half'; it must be float32 or bfloat16"),
+    ],
+)
+def test_settings_that_are_refused(fields, message):
+    with pytest.raises(ValueError, match=f"^{message}$"):
+        training.TrainingSettings(**fields)
+
+
+def test_total_steps():
+    total = lambda count, **fields: training.TrainingSettings(**fields).total_steps(count)  # noqa: E731
+    assert total(1000, steps=7) == 7
+    assert total(1000, epochs=3.0, batch_size=64) == 3 * 15  # the incomplete batch is left out
+    assert total(1000, epochs=0.5, batch_size=100) == 5
+    assert total(100, batch_size=10) == 25 * 10  # neither given
+    assert total(64, epochs=0.001) == 1
+
+
+def test_choose_device(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    assert training.choose_device("auto") == torch.device("cpu")
+    assert training.choose_device("cpu") == torch.device("cpu")
+    for missing in ("cuda", "cuda:1", "mps", "cpu:1"):
+        with pytest.raises(
+            ValueError, match=rf"^device '{missing}' is not on this machine; take cpu or auto$"
+        ):
+            training.choose_device(missing)
+    with pytest.raises(ValueError, match=r"^device is 'gpu'; it must be auto, cpu, cuda, cuda:N or mps$"):
+        training.choose_device("gpu")
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    assert training.choose_device("auto") == torch.device("mps")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert training.choose_device("auto") == torch.device("cuda")
+    assert training.choose_device("cuda:1") == torch.device("cuda:1")
+    with pytest.raises(ValueError, match="cuda:2"):
+        training.choose_device("cuda:2")
+
+
+def test_settings_and_fields_are_put_together(tmp_path):
+    settings = training.TrainingSettings(steps=4, batch_size=8, preview_count=4, device="cpu")
+    run = training.train(tiny(), toy_images(), tmp_path, settings, ema=0.5, device=torch.device("cpu"))
+    assert run.card["settings"]["steps"] == 4
+    assert run.card["settings"]["ema"] == 0.5
+    assert run.card["settings"]["device"] == "cpu"  # a torch.device is welcome, and the card is still JSON
+    with pytest.raises(TypeError, match="stepz"):
+        training.train(tiny(), toy_images(), tmp_path / "b", settings, stepz=3)
+
+
+# ---- what a run leaves behind ------------------------------------------------------------------------
+
+
+def test_layout_of_a_run(tmp_path):
+    run = train(tmp_path / "runs" / "a", steps=7, save_every=3, sample_every=2, log_every=2)
+    assert run.path == tmp_path / "runs" / "a"
+    assert sorted(p.name for p in run.path.iterdir()) == [
+        "checkpoint.previous.pt",
+        "checkpoint.pt",
+        "generator.safetensors",
+        "log.csv",
+        "run.json",
+        "samples",
+    ]
+    assert [step for step, _ in run.samples] == [0, 2, 4, 6, 7]
+    for _, path in run.samples:
+        with Image.open(path) as picture:
+            assert picture.format == "PNG"
+            assert picture.size == (2 * 16 + 6, 2 * 16 + 6)
+    assert final(run.path)["step"] == 7
+    assert torch.load(run.path / "checkpoint.previous.pt", weights_only=True)["step"] == 6
+
+
+def test_the_run_card(tmp_path):
+    images = toy_images()
+    run = train(tmp_path / "a", steps=3, images=images)
+    card = json.loads((tmp_path / "a" / "run.json").read_text())
+    assert card == run.card
+    assert card["method"] == "cgan"
+    assert "Mirza" in card["paper"]
+    assert methods.build(card["method"], **card["config"]).config == tiny().config
+    assert card["data"] == {
+        "name": "toy",
+        "count": 40,
+        "image_size": 16,
+        "channels": 1,
+        "class_names": ["a", "b", "c", "d"],
+        "sha256": images.digest,
+    }
+    assert training.TrainingSettings(**card["settings"]).steps == 3
+    assert card["versions"]["torch"].split("+")[0] == torch.__version__.split("+")[0]
+    assert {"gan_course", "python", "numpy", "torchvision"} <= card["versions"].keys()
+    assert card["machine"]["device"] == "cpu"
+    assert card["machine"]["threads"] == torch.get_num_threads()
+    assert (card["status"], card["step"]) == ("finished", 3)
+    assert card["seconds"] >= 0
+    assert card["images_per_second"] > 0
+    assert card["metrics"] == {}
+
+
+def test_the_log_holds_means_of_every_term(tmp_path, monkeypatch):
+    steps = []
+    play = trainer.play
+
+    def remember(*arguments):
+        steps.append(play(*arguments))
+        return steps[-1]
+
+    monkeypatch.setattr(trainer, "play", remember)
+    run = train(tmp_path / "a", steps=7, log_every=3)
+    assert list(run.log) == ["step", *TERMS, "images_per_second", "seconds"]
+    assert run.log["step"].tolist() == [3, 6, 7]
+    for name in TERMS:
+        played = [terms[name].item() for terms in steps]
+        expected = [np.mean(played[0:3]), np.mean(played[3:6]), played[6]]
+        assert run.log[name] == pytest.approx(expected, rel=1e-6)
+    assert all(run.log["images_per_second"] > 0)
+    assert (np.diff(run.log["seconds"]) >= 0).all()
+
+
+def test_log_lines_do_not_change_training(tmp_path):
+    for name, every in (("a", 1), ("b", 100)):
+        train(tmp_path / name, log_every=every, sample_every=every, save_every=every)
+    a, b = (load_file(tmp_path / name / "generator.safetensors") for name in "ab")
+    assert all(torch.equal(a[key], b[key]) for key in a)
+
+
+def test_samples_come_from_fixed_noise(tmp_path):
+    """With a learning rate of 0 nothing changes, so the grids of all steps are one."""
+    run = train(tmp_path / "a", steps=4, sample_every=1, method=tiny("gan", learning_rate=0.0))
+    grids = [np.asarray(Image.open(path)) for _, path in run.samples]
+    assert len(grids) == 5
+    assert all((grid == grids[0]).all() for grid in grids)
+    moved = train(tmp_path / "b", steps=4, sample_every=4, method=tiny(learning_rate=0.05))
+    first, last = (np.asarray(Image.open(path)) for _, path in moved.samples)
+    assert (last != first).any()
+
+
+def test_a_run_can_be_opened_and_sampled(tmp_path):
+    run = train(tmp_path / "a", ema=0.5)
+    opened = training.open_run(tmp_path / "a")
+    assert opened.card == run.card
+    assert not opened.method.training
+    noise = run.method.draw_noise(4, torch.Generator().manual_seed(1))
+    assert torch.equal(opened.method.sample(4, noise=noise), run.method.sample(4, noise=noise))
+    assert opened.log["step"].tolist() == run.log["step"].tolist()
+    assert opened.samples == run.samples
+
+
+def test_the_seed_decides_everything(tmp_path):
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        train(tmp_path / name, method=tiny("gan"), seed=seed)
+    a, b, c = (load_file(tmp_path / name / "generator.safetensors") for name in "abc")
+    assert all(torch.equal(a[key], b[key]) for key in a)
+    assert any(not torch.equal(a[key], c[key]) for key in a)
+
+
+def test_channels_last_and_bfloat16_train(tmp_path):
+    run = train(
+        tmp_path / "a", method=tiny("dcgan"), channels_last=True, precision="bfloat16", ema=0.5, steps=3
+    )
+    assert run.method.discriminator[2].weight.is_contiguous(memory_format=torch.channels_last)
+    assert all(p.dtype == torch.float32 for p in run.method.parameters())
+    assert np.isfinite(run.log["generator"]).all()
+
+
+def test_a_trained_method_can_be_trained_further(tmp_path):
+    run = train(tmp_path / "a", ema=0.5)
+    before = {name: p.clone() for name, p in run.method.generator.named_parameters()}
+    again = train(tmp_path / "b", method=run.method, ema=0.5)
+    assert any(not torch.equal(before[name], p) for name, p in again.method.generator.named_parameters())
+
+
+# ---- the average of the weights ----------------------------------------------------------------------
+
+
+def test_the_average_is_that_of_the_formula(tmp_path, monkeypatch):
+    """w_average <- d * w_average + (1 - d) * w, from the first step's weights on, statistics too."""
+    seen, update = [], WeightAverage.update
+
+    def remember(self):
+        seen.append({key: value.clone() for key, value in self.networks.state_dict().items()})
+        update(self)
+
+    monkeypatch.setattr(WeightAverage, "update", remember)
+    run = train(tmp_path / "a", steps=5, ema=0.8)
+    expected = {key: value.double() for key, value in seen[0].items()}
+    for weights in seen[1:]:
+        expected = {key: 0.8 * expected[key] + 0.2 * value.double() for key, value in weights.items()}
+    saved = load_file(run.path / "generator.safetensors")
+    for key, value in expected.items():
+        if not key.endswith("num_batches_tracked"):
+            assert torch.allclose(saved[key].double(), value, atol=1e-6), key
+    last = seen[-1]
+    assert any(not torch.allclose(saved[key], last[key]) for key in last)
+    returned = run.method.generator.state_dict()
+    assert all(torch.equal(returned[key], saved[f"generator.{key}"]) for key in returned)
+    trained = final(run.path)["method"]
+    assert all(torch.equal(trained[key], last[key]) for key in last)
+
+
+def test_no_average_keeps_the_latest_weights(tmp_path):
+    run = train(tmp_path / "a", ema=0.0)
+    saved = load_file(run.path / "generator.safetensors")
+    trained = final(run.path)
+    assert trained["average"] is None
+    assert all(torch.equal(saved[key], trained["method"][key]) for key in saved)
+
+
+def test_the_average_is_applied_and_put_back():
+    method = tiny()
+    latest = method.generator
+    average = WeightAverage(method, 0.5)
+    average.update()
+    with pytest.raises(KeyError), average.applied(method):
+        assert method.generator is average.averaged.module["generator"]
+        assert method.generator is not latest
+        assert list(method.networks) == ["generator", "discriminator"]
+        raise KeyError
+    assert method.generator is latest
+    assert list(method.networks) == ["generator", "discriminator"]
+
+
+def test_samples_are_drawn_from_the_average(tmp_path):
+    """With a decay this near 1 the average stays at the first step's weights, and so does the grid."""
+    for name, decay, still in (("a", 1 - 1e-12, True), ("b", 0.0, False)):
+        method = tiny(learning_rate=0.05)
+        run = train(tmp_path / name, steps=6, sample_every=1, ema=decay, method=method)
+        grids = [np.asarray(Image.open(path)) for _, path in run.samples]
+        assert all((grid == grids[1]).all() for grid in grids[1:]) == still
+
+
+# ---- checkpoints -------------------------------------------------------------------------------------
+
+
+def test_a_checkpoint_holds_plain_values_only(tmp_path):
+    train(tmp_path / "a", ema=0.5)
+    state = final(tmp_path / "a")
+    assert set(state) == {"step", "seconds", "method", "optimizers", "average", "interval", "random"}
+
+
+def test_the_checkpoint_before_is_kept(tmp_path):
+    for step in (1, 2, 3):
+        assert checkpoints.save(tmp_path, {"step": step}) == tmp_path / "checkpoint.pt"
+    assert torch.load(tmp_path / "checkpoint.pt", weights_only=True) == {"step": 3}
+    assert torch.load(tmp_path / "checkpoint.previous.pt", weights_only=True) == {"step": 2}
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["checkpoint.previous.pt", "checkpoint.pt"]
+
+
+@pytest.mark.parametrize("left", [0.0, 0.1, 0.5, 0.99])
+def test_a_truncated_checkpoint_gives_way_to_the_one_before(tmp_path, left):
+    out = tmp_path / "a"
+    finished = train(out, steps=6, save_every=2, ema=0.5)
+    expected = load_file(out / "generator.safetensors")
+    newest = out / "checkpoint.pt"
+    newest.write_bytes(newest.read_bytes()[: int(left * newest.stat().st_size)])
+    with pytest.warns(UserWarning, match=r"checkpoint\.pt cannot be read"):
+        again = train(out, steps=6, save_every=2, ema=0.5, resume=True)
+    assert again.card["step"] == 6
+    got = load_file(out / "generator.safetensors")
+    assert all(torch.equal(got[key], expected[key]) for key in expected)
+    assert again.log["generator"].tolist() == finished.log["generator"].tolist()
+
+
+def test_both_checkpoints_damaged(tmp_path):
+    out = tmp_path / "a"
+    train(out, save_every=2)
+    for name in ("checkpoint.pt", "checkpoint.previous.pt"):
+        (out / name).write_bytes(b"not a checkpoint")
+    message = r"^no readable checkpoint: .*checkpoint\.pt and .*checkpoint\.previous\.pt are damaged"
+    with warnings.catch_warnings(), pytest.raises(ValueError, match=message):
+        warnings.simplefilter("ignore")
+        train(out, save_every=2, resume=True)
+
+
+def test_no_checkpoint(tmp_path):
+    assert not checkpoints.exists(tmp_path)
+    with pytest.raises(FileNotFoundError, match=r"^no checkpoint in .*: expected checkpoint\.pt or"):
+        checkpoints.load(tmp_path)
+
+
+def test_a_checkpoint_executes_nothing(tmp_path):
+    class Danger:
+        def __reduce__(self):
+            return os.mkdir, (str(tmp_path / "executed"),)
+
+    torch.save({"step": Danger()}, tmp_path / "checkpoint.pt")
+    with pytest.warns(UserWarning, match="cannot be read"), pytest.raises(ValueError, match="no readable"):
+        checkpoints.load(tmp_path)
+    assert not (tmp_path / "executed").exists()
+
+
+def test_damage_anywhere_never_ends_in_a_riddle(tmp_path):
+    """Bytes changed at random places: the checkpoint is read, or the one before with a warning."""
+    torch.save({"step": 2, "weight": torch.ones(50)}, tmp_path / "checkpoint.previous.pt")
+    torch.save({"step": 3, "weight": torch.ones(50)}, tmp_path / "checkpoint.pt")
+    good = (tmp_path / "checkpoint.pt").read_bytes()
+    rng = random.Random(0)
+    fallen_back = 0
+    for _ in range(150):
+        damaged = bytearray(good)
+        for _ in range(rng.choice([1, 20])):
+            damaged[rng.randrange(len(damaged))] = rng.randrange(256)
+        (tmp_path / "checkpoint.pt").write_bytes(damaged)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            state = checkpoints.load(tmp_path)
+        if any("cannot be read" in str(w.message) for w in caught):
+            assert state["step"] == 2
+            fallen_back += 1
+    assert fallen_back > 20
+
+
+# ---- starting, refusing, resuming --------------------------------------------------------------------
+
+
+def test_a_run_is_not_overwritten(tmp_path):
+    train(tmp_path / "a", steps=3)
+    before = {p.name: p.read_bytes() for p in (tmp_path / "a").iterdir() if p.is_file()}
+    message = r"holds a run already \(cgan, step 3\); resume it \(resume=True, --resume\) or choose another"
+    with pytest.raises(FileExistsError, match=message):
+        train(tmp_path / "a", steps=5)
+    assert before == {p.name: p.read_bytes() for p in (tmp_path / "a").iterdir() if p.is_file()}
+
+
+@pytest.mark.parametrize("resume", [True, False])
+def test_other_peoples_folders_and_files_are_left_alone(tmp_path, resume):
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "chapter.tex").write_text("x")
+    (tmp_path / "file").write_text("x")
+    for name in ("thesis", "file"):
+        with pytest.raises(FileExistsError, match=f"{name} is not a run and not an empty folder"):
+            train(tmp_path / name, resume=resume)
+    assert (tmp_path / "file").read_text() == "x"
+    assert [p.name for p in (tmp_path / "thesis").iterdir()] == ["chapter.tex"]
+
+
+def test_an_empty_folder_will_do(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / ".keep").write_text("")
+    assert train(tmp_path / "a", steps=1).card["step"] == 1
+
+
+def test_resuming_with_nothing_there_starts(tmp_path):
+    assert train(tmp_path / "a", resume=True).card["step"] == 6
+    train(tmp_path / "b")
+    a, b = (load_file(tmp_path / name / "generator.safetensors") for name in "ab")
+    assert all(torch.equal(a[key], b[key]) for key in a)
+
+
+def test_a_finished_run_is_returned_at_once(tmp_path, monkeypatch):
+    first = train(tmp_path / "a", ema=0.5)
+    files = {p: p.read_bytes() for p in (tmp_path / "a").rglob("*") if p.is_file()}
+    monkeypatch.setattr(trainer, "play", None)
+    again = train(tmp_path / "a", ema=0.5, resume=True)
+    assert files == {p: p.read_bytes() for p in (tmp_path / "a").rglob("*") if p.is_file()}
+    assert again.card == first.card
+    noise = first.method.draw_noise(3)
+    assert torch.equal(again.method.sample(3, noise=noise), first.method.sample(3, noise=noise))
+
+
+def test_more_steps_go_on_as_if_they_had_been_asked_for_at_once(tmp_path):
+    train(tmp_path / "a", steps=4, log_every=2)
+    train(tmp_path / "a", steps=9, log_every=2, resume=True)
+    whole = train(tmp_path / "b", steps=9, log_every=2)
+    a, b = final(tmp_path / "a"), final(tmp_path / "b")
+    assert all(torch.equal(a["method"][key], b["method"][key]) for key in a["method"])
+    assert training.open_run(tmp_path / "a").log["generator"].tolist() == whole.log["generator"].tolist()
+
+
+def test_a_resumed_run_with_other_settings_lists_each_change(tmp_path):
+    train(tmp_path / "a", ema=0.5)
+    with pytest.raises(ValueError, match="cannot be resumed with other settings") as raised:
+        train(
+            tmp_path / "a",
+            resume=True,
+            method=tiny(noise_size=7, game="hinge"),
+            images=toy_images(count=50),
+            ema=0.9,
+            seed=3,
+            flip=True,
+            batch_size=4,
+            precision="bfloat16",
+            channels_last=True,
+            preview_count=9,
+        )
+    said = str(raised.value)
+    for change in (
+        "noise_size was 100 and is now 7",
+        "game was non_saturating and is now hinge",
+        "data sha256 was ",
+        "ema was 0.5 and is now 0.9",
+        "seed was 0 and is now 3",
+        "flip was False and is now True",
+        "batch_size was 8 and is now 4",
+        "precision was float32 and is now bfloat16",
+        "channels_last was False and is now True",
+        "preview_count was 4 and is now 9",
+    ):
+        assert change in said
+    assert said.count(" and is now ") == 10
+    with pytest.raises(ValueError, match="method was cgan and is now dcgan"):
+        train(tmp_path / "a", resume=True, method=tiny("dcgan"), ema=0.5)
+
+
+def test_a_tuple_in_the_configuration_is_no_change(tmp_path):
+    train(tmp_path / "a", method=tiny("gan"), steps=2)
+    assert train(tmp_path / "a", method=tiny("gan"), steps=3, resume=True).card["step"] == 3
+
+
+def test_how_often_may_change_between_sessions(tmp_path):
+    train(tmp_path / "a", steps=2)
+    run = train(tmp_path / "a", steps=4, log_every=1, save_every=1, sample_every=1, resume=True)
+    assert run.card["settings"]["log_every"] == 1
+
+
+@pytest.mark.parametrize(
+    ("method", "images", "message"),
+    [
+        (lambda: tiny("dcgan"), lambda: toy_images(channels=3), "dcgan is built for channels 1; toy has 3"),
+        (lambda: tiny("dcgan"), lambda: toy_images(size=32), "dcgan is built for image_size 16; toy has 32"),
+        (lambda: tiny("cgan", num_classes=9), toy_images, "cgan is built for num_classes 9; toy has 4"),
+        (
+            lambda: tiny("gan"),
+            lambda: toy_images(size=32),
+            r"gan is built for data_shape \(1, 16, 16\); toy has \(1, 32, 32\)",
+        ),
+        (tiny, lambda: toy_images(labelled=False), "cgan needs label; the data set toy has none"),
+        (tiny, lambda: toy_images(count=7), "batch_size is 8; the data set toy has 7 images"),
+        (tiny, lambda: toy_images(count=0), "batch_size is 8; the data set toy has 0 images"),
+    ],
+)
+def test_data_that_do_not_fit(tmp_path, method, images, message):
+    with pytest.raises(ValueError, match=f"^{message}$"):
+        train(tmp_path / "a", method=method(), images=images())
+    assert not (tmp_path / "a").exists()
+
+
+def test_a_bad_device_leaves_no_folder_behind(tmp_path):
+    with pytest.raises(ValueError, match="device is 'tpu9'"):
+        train(tmp_path / "a", device="tpu9")
+    assert not (tmp_path / "a").exists()
+
+
+# ---- reading a run -----------------------------------------------------------------------------------
+
+
+def test_opening_what_is_no_run(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"is not a run: it has no run\.json"):
+        training.open_run(tmp_path)
+    (tmp_path / "run.json").write_text("{")
+    with pytest.raises(ValueError, match=r"run\.json is not a run card: "):
+        training.open_run(tmp_path)
+    (tmp_path / "run.json").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ValueError, match=r"run\.json is not a run card: "):
+        read_card(tmp_path)
+    for text in ("[]", '{"step": 1, "method": "gan"}'):
+        (tmp_path / "run.json").write_text(text)
+        with pytest.raises(ValueError, match=r"run\.json is not a run card: it has no entry .*config"):
+            training.open_run(tmp_path)
+
+
+def test_opening_a_run_of_an_unknown_method(tmp_path):
+    train(tmp_path / "a", steps=1)
+    card = read_card(tmp_path / "a")
+    (tmp_path / "a" / "run.json").write_text(json.dumps(card | {"method": "stylegan9"}))
+    with pytest.raises(ValueError, match="unknown method 'stylegan9'"):
+        training.open_run(tmp_path / "a")
+
+
+def test_weights_that_are_missing_or_do_not_fit(tmp_path):
+    train(tmp_path / "a", steps=1)
+    path = tmp_path / "a" / "generator.safetensors"
+    with pytest.raises(
+        ValueError, match=r"generator\.safetensors does not fit cgan: .*size mismatch for generator"
+    ):
+        load_weights(path, tiny(ngf=4))
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(ValueError, match=r"generator\.safetensors does not fit cgan"):
+        training.open_run(tmp_path / "a")
+    path.unlink()
+    with pytest.raises(FileNotFoundError, match="the run has not saved a generator yet"):
+        training.open_run(tmp_path / "a")
+
+
+def test_a_log_cut_in_half(tmp_path):
+    path = tmp_path / "log.csv"
+    assert log.read(path) == {}
+    log.cut(path, 5)
+    for step in (10, 20, 30):
+        log.append(path, {"step": step, "generator": step / 7})
+    whole = path.read_bytes()
+    for length in range(len(whole) + 1):
+        path.write_bytes(whole[:length])
+        log.cut(path, 20)
+        read = log.read(path)
+        complete = [10, 20][: max(0, whole[:length].count(b"\n") - 1)]
+        assert read.get("step", np.array([])).tolist() == complete
+        log.append(path, {"step": 21, "generator": 0.5})
+        assert log.read(path)["step"].tolist() == [*complete, 21]
+
+
+def test_writing_a_file_as_a_whole(tmp_path):
+    path, previous = tmp_path / "a.txt", tmp_path / "b.txt"
+    path.write_text("old")
+    with replacing(path) as temporary:
+        temporary.write_text("new")
+        assert path.read_text() == "old"
+    assert path.read_text() == "new"
+    with replacing(path, previous=previous) as temporary:
+        temporary.write_text("newer")
+    assert (path.read_text(), previous.read_text()) == ("newer", "new")
+    message = r"^could not write .*a\.txt: no room; what was there before is untouched$"
+    with pytest.raises(OSError, match=message), replacing(path, previous=previous) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError("no room")
+    assert (path.read_text(), previous.read_text()) == ("newer", "new")
+    with pytest.raises(KeyboardInterrupt), replacing(path) as temporary:
+        raise KeyboardInterrupt
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.txt", "b.txt"]
+
+
+# ---- when things go wrong ----------------------------------------------------------------------------
+
+
+def poisoned(monkeypatch, at_step: int, term: str = "generator") -> None:
+    """From step `at_step` on, a term of the loss is not a number."""
+    steps, play = itertools.count(1), trainer.play
+
+    def play_badly(*arguments):
+        terms = play(*arguments)
+        return terms | {term: terms[term] * math.nan} if next(steps) >= at_step else terms
+
+    monkeypatch.setattr(trainer, "play", play_badly)
+
+
+@pytest.mark.parametrize("log_every", [1, 100])
+def test_a_loss_that_is_not_a_number_stops_the_run(tmp_path, monkeypatch, log_every):
+    out = tmp_path / "a"
+    poisoned(monkeypatch, at_step=6)
+    with pytest.raises(training.Diverged) as raised:
+        train(out, steps=20, save_every=4, log_every=log_every)
+    noticed = 6 if log_every == 1 else 8
+    assert str(raised.value) == (
+        f"generator is nan by step {noticed}: the last good checkpoint is {out / 'checkpoint.pt'}, step 4. "
+        "Try a lower learning rate or another seed."
+    )
+    assert final(out)["step"] == 4
+    assert all(value.isfinite().all() for value in final(out)["method"].values())
+    assert all(value.isfinite().all() for value in load_file(out / "generator.safetensors").values())
+    assert (read_card(out)["step"], read_card(out)["status"]) == (4, "training")
+    logged = training.open_run(out).log.get("step", np.array([]))
+    assert logged.tolist() == ([1, 2, 3, 4, 5] if log_every == 1 else [])
+
+
+def test_a_diverged_run_can_be_resumed_from_the_good_checkpoint(tmp_path, monkeypatch):
+    with monkeypatch.context() as patched:
+        poisoned(patched, at_step=6)
+        with pytest.raises(training.Diverged):
+            train(tmp_path / "a", steps=8, save_every=4)
+    train(tmp_path / "a", steps=8, save_every=4, resume=True)
+    train(tmp_path / "b", steps=8, save_every=4)
+    a, b = (load_file(tmp_path / name / "generator.safetensors") for name in "ab")
+    assert all(torch.equal(a[key], b[key]) for key in a)
+
+
+def test_a_learning_rate_far_too_large(tmp_path):
+    with pytest.raises(training.Diverged, match=r"step 0\. Try a lower learning rate"):
+        train(tmp_path / "a", steps=20, save_every=5, method=tiny("gan", learning_rate=1e30))
+    assert final(tmp_path / "a")["step"] == 0
+    assert all(value.isfinite().all() for value in final(tmp_path / "a")["method"].values())
+
+
+def test_weights_that_are_not_numbers_are_not_saved(tmp_path, monkeypatch):
+    """The step before a save may break a weight that no loss has shown yet."""
+    method, play, steps = tiny(), trainer.play, itertools.count(1)
+
+    def break_a_weight(*arguments):
+        terms = play(*arguments)
+        if next(steps) == 4:
+            method.generator.dcgan[1].weight.data[0] = math.inf
+        return terms
+
+    monkeypatch.setattr(trainer, "play", break_a_weight)
+    message = (
+        r"^weight generator\.dcgan\.1\.weight is nan by step 4: the last good checkpoint is .*, step 2\."
+    )
+    with pytest.raises(training.Diverged, match=message):
+        train(tmp_path / "a", method=method, save_every=2)
+    assert final(tmp_path / "a")["step"] == 2
+
+
+def full_disk(*_, **__):
+    raise OSError(28, "No space left on device")
+
+
+def full_disk_of_torch(*_, **__):
+    raise RuntimeError("PytorchStreamWriter failed writing file data/3: file write failed")
+
+
+@pytest.mark.parametrize("error", [full_disk, full_disk_of_torch])
+def test_a_full_disk_gives_one_clear_error(tmp_path, monkeypatch, error):
+    out, saves, save = tmp_path / "a", itertools.count(), torch.save
+
+    def save_until_full(state, path):
+        if next(saves) >= 2:
+            path.write_bytes(b"half a checkpoint")
+            error()
+        save(state, path)
+
+    monkeypatch.setattr(torch, "save", save_until_full)
+    message = r"^could not write .*checkpoint\.pt: .*(No space left|file write failed).*untouched$"
+    with pytest.raises(OSError, match=message):
+        train(out, steps=8, save_every=2)
+    assert final(out)["step"] == 2
+    assert not [p.name for p in out.iterdir() if p.name.endswith(".tmp")]
+    monkeypatch.undo()
+    train(out, steps=8, save_every=2, resume=True)
+    train(tmp_path / "b", steps=8, save_every=2)
+    a, b = (final(tmp_path / name)["method"] for name in "ab")
+    assert all(torch.equal(a[key], b[key]) for key in a)
+
+
+def test_a_disk_that_fills_while_flushing(tmp_path, monkeypatch):
+    """What the disk promised and could not keep must not have replaced the old checkpoint."""
+    checkpoints.save(tmp_path, {"step": 1})
+    checkpoints.save(tmp_path, {"step": 2})
+    monkeypatch.setattr(os, "fsync", full_disk)
+    with pytest.raises(OSError, match="could not write"):
+        checkpoints.save(tmp_path, {"step": 3})
+    assert torch.load(tmp_path / "checkpoint.pt", weights_only=True) == {"step": 2}
+    assert torch.load(tmp_path / "checkpoint.previous.pt", weights_only=True) == {"step": 1}
+
+
+def test_a_folder_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match="file"):
+        train(tmp_path / "file" / "run")
+    networks = torch.nn.ModuleDict({"generator": tiny().generator})
+    with pytest.raises(OSError, match=r"could not write .*missing/g\.safetensors"):
+        save_weights(tmp_path / "missing" / "g.safetensors", networks)
+
+
+# ---- Ctrl-C ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_finishes_the_step_and_saves(tmp_path, monkeypatch, number):
+    out, play, steps = tmp_path / "a", trainer.play, itertools.count(1)
+
+    def interrupt(*arguments):
+        if next(steps) == 5:
+            signal.raise_signal(number)
+        return play(*arguments)
+
+    handlers = [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)]
+    with monkeypatch.context() as patched:
+        patched.setattr(trainer, "play", interrupt)
+        with pytest.raises(KeyboardInterrupt) as raised:
+            train(out, steps=9, save_every=4)
+    assert isinstance(raised.value, training.Interrupted)
+    assert str(raised.value) == (
+        f"stopped at step 5 of 9; everything is saved in {out}. "
+        "To go on, run the same again with resume=True (on the command line: --resume)."
+    )
+    assert final(out)["step"] == 5
+    assert read_card(out)["status"] == "training"
+    assert handlers == [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)]
+    run = train(out, steps=9, save_every=4, resume=True)
+    whole = train(tmp_path / "b", steps=9, save_every=4)
+    a, b = final(out)["method"], final(tmp_path / "b")["method"]
+    assert all(torch.equal(a[key], b[key]) for key in a)
+    assert run.log["generator"].tolist() == whole.log["generator"].tolist()
+
+
+@pytest.mark.parametrize("moment", ["draw_samples", "save"])
+def test_ctrl_c_at_a_bad_moment_loses_no_step(tmp_path, monkeypatch, moment):
+    """Between two steps, after the loop has looked whether a save is due."""
+    out, calls, function = tmp_path / "a", itertools.count(), getattr(trainer, moment)
+
+    def interrupt(*arguments, **named):
+        function(*arguments, **named)
+        if next(calls) == 2:
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(trainer, moment, interrupt)
+    with pytest.raises(training.Interrupted, match=r"stopped at step (\d+) of 9") as raised:
+        train(out, steps=9, save_every=2, sample_every=3)
+    assert f"stopped at step {final(out)['step']} of" in str(raised.value)
+
+
+def test_ctrl_c_right_after_the_last_look(tmp_path, monkeypatch):
+    class LateStop(StopRequest):
+        """Asked to stop when the loop looks for the sixth time: after step 5, with nothing saved since 4."""
+
+        looks = 0
+
+        @property
+        def requested(self):
+            self.looks += 1
+            return self.looks >= 6
+
+        @requested.setter
+        def requested(self, value):
+            pass
+
+    monkeypatch.setattr(trainer, "StopRequest", LateStop)
+    with pytest.raises(training.Interrupted, match="stopped at step 5 of 9"):
+        train(tmp_path / "a", steps=9, save_every=4)
+    assert final(tmp_path / "a")["step"] == 5
+
+
+def test_ctrl_c_in_the_last_step_finishes(tmp_path, monkeypatch):
+    play, steps = trainer.play, itertools.count(1)
+
+    def interrupt(*arguments):
+        if next(steps) == 6:
+            signal.raise_signal(signal.SIGINT)
+        return play(*arguments)
+
+    monkeypatch.setattr(trainer, "play", interrupt)
+    assert train(tmp_path / "a", steps=6).card["status"] == "finished"
+
+
+def test_the_second_ctrl_c_stops_at_once():
+    with pytest.raises(KeyboardInterrupt), StopRequest() as stop:
+        signal.raise_signal(signal.SIGINT)
+        assert stop.requested
+        signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_training_in_a_thread_leaves_signals_alone(tmp_path):
+    before, runs = signal.getsignal(signal.SIGINT), []
+
+    def job():
+        runs.append((train(tmp_path / "a", steps=2), signal.getsignal(signal.SIGINT)))
+
+    thread = threading.Thread(target=job)
+    thread.start()
+    thread.join()
+    assert runs[0][0].card["step"] == 2
+    assert runs[0][1] is before
+
+
+# ---- several GPUs ------------------------------------------------------------------------------------
+
+
+def test_one_gpu_is_the_method_itself():
+    method = tiny()
+    assert split_over_gpus(method, 1) is method
+
+
+def test_gpus_that_are_not_there(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    with pytest.raises(ValueError, match=r"^2 GPUs are asked for; this machine has 1$"):
+        split_over_gpus(tiny(), 2)
+    with pytest.raises(ValueError, match=r"^2 GPUs are asked for; this machine has 1$"):
+        train(tmp_path / "a", gpus=2)
+    assert not (tmp_path / "a").exists()
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="on a machine with GPUs the split is a real one")
+def test_the_split_view_shares_parameters(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    method = tiny()
+    view = split_over_gpus(method, 2)
+    assert all(isinstance(network, torch.nn.DataParallel) for network in view.networks.values())
+    assert not any(isinstance(network, torch.nn.DataParallel) for network in method.networks.values())
+    assert [id(p) for p in view.parameters()] == [id(p) for p in method.parameters()]
+    assert [id(b) for b in view.buffers()] == [id(b) for b in method.buffers()]
+    run = train(tmp_path / "a", method=method, gpus=2)
+    alone = train(tmp_path / "b")
+    a, b = (load_file(r.path / "generator.safetensors") for r in (run, alone))
+    assert a.keys() == b.keys()  # names without DataParallel's "module."
+    assert all(torch.equal(a[key], b[key]) for key in a)
+
+
+# ---- progress ----------------------------------------------------------------------------------------
+
+
+def test_the_progress_bar(tmp_path, capsys):
+    train(tmp_path / "a", steps=4, log_every=2, progress=True)
+    said = capsys.readouterr().err
+    for word in ("4/4", "discriminator ", "generator ", "D(x) 0.", "D(G(z)) 0.", "images/s", "step/s"):
+        assert word in said
+    train(tmp_path / "b", steps=4, progress=False)
+    assert capsys.readouterr().err == ""
+
+
+def test_who_sees_a_progress_bar(monkeypatch):
+    class Terminal:
+        def isatty(self):
+            return True
+
+    monkeypatch.delenv("GAN_COURSE_PROGRESS", raising=False)
+    monkeypatch.delitem(trainer.sys.modules, "ipykernel", raising=False)
+    assert not trainer.shows_progress(None)
+    monkeypatch.setattr(trainer.sys, "stderr", Terminal())
+    assert trainer.shows_progress(None)
+    monkeypatch.setenv("GAN_COURSE_PROGRESS", "0")
+    assert not trainer.shows_progress(None)
+    assert trainer.shows_progress(True)
+    assert not trainer.shows_progress(False)
+
+
+def test_every_setting_has_a_help_text():
+    for field in dataclasses.fields(training.TrainingSettings):
+        assert field.metadata["help"]
