@@ -1,0 +1,301 @@
+"""The command line: gan-course train | sample | data | methods.
+
+Options of a method and of a run are the fields of their dataclasses, with the help that stands there.
+"""
+
+import argparse
+import dataclasses
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from gan_course import __version__, data, methods, training
+from gan_course.methods import Method
+from gan_course.training import TrainingSettings
+
+EXAMPLES = """examples:
+  gan-course train cgan --data mnist --out runs/digits --epochs 60 --ema 0.995
+  gan-course train dcgan --data faces --image-size 64 --out runs/faces --steps 5000
+  gan-course train dcgan -i photos -r runs/photos -e 25 -is 64 -bs 128
+  gan-course train cgan --data mnist --out runs/digits --epochs 60 --ema 0.995 --resume
+  gan-course sample runs/digits --n 100 --out digits.png
+  gan-course data render faces --n 1000 --size 64 --out faces
+"""
+
+# The options of the classic DCGAN tutorial script, by the field that each one sets.
+CLASSIC_DCGAN = {
+    "data": ("-i", "--input"),
+    "out": ("-r", "--results"),
+    "epochs": ("-e",),
+    "learning_rate": ("-lr", "--learning_rate"),
+    "image_size": ("-is", "--img_size"),
+    "batch_size": ("-bs", "--batch_size"),
+    "noise_size": ("-nz", "--size_vector_z"),
+    "channels": ("-nc", "--num_channels"),
+    "ngf": ("-ngf", "--size_feature_g"),
+    "ndf": ("-ndf", "--size_feature_d"),
+    "beta1": ("-b", "--beta"),
+    "gpus": ("-ng", "--ngpu"),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command. Returns the exit status: 0 done, 1 it could not be done, 130 stopped by Ctrl-C."""
+    options = parser().parse_args(arguments)
+    try:
+        options.run(options)
+    except training.Interrupted as stopped:
+        print(f"\n{stopped}", file=sys.stderr)
+        return 130
+    except KeyboardInterrupt:
+        return 130
+    except (ValueError, OSError, training.Diverged) as error:
+        print(f"gan-course: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    top = argparse.ArgumentParser(
+        prog="gan-course",
+        description="Generative adversarial networks: train, sample, look at the data.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    top.add_argument("--version", action="version", version=f"gan-course {__version__}")
+    commands = top.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    add_train(commands)
+    add_sample(commands)
+    add_data(commands)
+    listing = commands.add_parser("methods", help="list the methods", description="List the methods.")
+    listing.set_defaults(run=run_methods)
+    return top
+
+
+# ---- train ---------------------------------------------------------------------------------------
+
+
+def add_train(commands: argparse._SubParsersAction) -> None:
+    train = commands.add_parser("train", help="train a method", description="Train a method.")
+    chosen = train.add_subparsers(title="methods", required=True, metavar="METHOD")
+    for name in methods.names():
+        add_train_method(chosen, methods.method_class(name))
+
+
+def add_train_method(chosen: argparse._SubParsersAction, method: type[Method]) -> None:
+    aliases = CLASSIC_DCGAN if method.name == "dcgan" else {}
+    command = chosen.add_parser(
+        method.name,
+        help=method.paper,
+        description=f"{method.paper}.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        argument_default=argparse.SUPPRESS,
+        allow_abbrev=False,
+    )
+    run = command.add_argument_group("the run")
+    run.add_argument("--data", *aliases.get("data", ()), metavar="NAME|FOLDER", default="mnist",
+                     help=f"data to train on: {', '.join(data.names())}, or a folder of images")  # fmt: skip
+    run.add_argument("--out", *aliases.get("out", ()), metavar="FOLDER", type=Path, required=True,
+                     help="where the run goes")  # fmt: skip
+    run.add_argument(
+        "--resume", action="store_true", default=False, help="go on from the last checkpoint in --out"
+    )
+    run.add_argument(
+        "-s", "--show", action="store_true", default=False, help="show the last sample grid at the end"
+    )
+    add_fields(run, TrainingSettings, aliases)
+
+    source = command.add_argument_group("the data")
+    source.add_argument(
+        "--data-folder", metavar="FOLDER", type=Path, help="where mnist-full lies or is downloaded to"
+    )
+    source.add_argument("--count", type=int, help="how many faces to draw")
+    source.add_argument(
+        "--style", help="style of the faces: adventurer, lorelei, avataaars, toon-head, micah"
+    )
+
+    add_fields(command.add_argument_group("the method"), method.config_class, aliases)
+    command.set_defaults(run=run_train, method=method)
+
+
+def add_fields(group: argparse._ArgumentGroup, config: type, aliases: dict[str, tuple[str, ...]]) -> None:
+    """One option per field of a dataclass. What the user does not give stays out of the result."""
+    for field in dataclasses.fields(config):
+        flags = ["--" + field.name.replace("_", "-"), *aliases.get(field.name, ())]
+        words: dict[str, Any] = {
+            "dest": field.name,
+            "help": f"{field.metadata['help']} (default: {field.default})",
+        }
+        if isinstance(field.default, bool):
+            words["action"] = argparse.BooleanOptionalAction
+        elif isinstance(field.default, tuple):
+            words |= {"nargs": "+", "type": type(field.default[0]), "metavar": "N"}
+        else:
+            words |= {"type": type(field.default), "metavar": type(field.default).__name__.upper()}
+        group.add_argument(*flags, default=argparse.SUPPRESS, **words)
+
+
+def given(options: argparse.Namespace, config: type) -> dict[str, Any]:
+    """The fields of a dataclass that the user gave."""
+    names = {field.name for field in dataclasses.fields(config)}
+    return {name: value for name, value in vars(options).items() if name in names}
+
+
+def run_train(options: argparse.Namespace) -> None:
+    fields = given(options, options.method.config_class)
+    settings_given = given(options, TrainingSettings)
+    if settings_given.get("gpus") == 0:
+        settings_given |= {"gpus": 1, "device": "cpu"}
+    settings = TrainingSettings(**settings_given)
+    images = load_data(options, fields)
+    torch.manual_seed(settings.seed)
+    method = methods.build(options.method.name, **fitted_to(images, options.method.config_class, fields))
+    run = training.train(method, images, options.out, settings, resume=options.resume)
+    card = run.card
+    print(f"{run.path}: step {card['step']}, {card['seconds']:.0f} s, {card['images_per_second']} images/s")
+    print(f"samples: {run.samples[-1][1]}")
+    print(f"to draw more: gan-course sample {run.path} --n 64 --out grid.png")
+    if options.show:
+        show(run.samples[-1][1])
+
+
+def load_data(options: argparse.Namespace, fields: dict[str, Any]) -> data.ImageSet:
+    """The data set that the user named, at the size that the method is built for."""
+    defaults = {field.name: field.default for field in dataclasses.fields(options.method.config_class)}
+    wanted = defaults | fields
+    asked: dict[str, Any] = {"image_size": wanted.get("image_size") or wanted["data_shape"][-1]}
+    for name, argument in (("count", "count"), ("style", "style"), ("data_folder", "folder")):
+        if name in options:
+            asked[argument] = getattr(options, name)
+    if options.data not in data.names():
+        asked["channels"] = wanted.get("channels") or wanted["data_shape"][0]
+    return data.load(options.data, **asked)
+
+
+def fitted_to(images: data.ImageSet, config: type, fields: dict[str, Any]) -> dict[str, Any]:
+    """The fields that the user gave, and from the data those that the data decide."""
+    shape = (images.channels, images.image_size, images.image_size)
+    decided = {"channels": images.channels, "num_classes": images.num_classes, "data_shape": shape}
+    known = {field.name for field in dataclasses.fields(config)}
+    return {name: value for name, value in decided.items() if name in known and value} | fields
+
+
+def show(path: Path) -> None:
+    """Opens a picture in a window."""
+    import matplotlib.pyplot as plt
+
+    plt.imshow(plt.imread(path))
+    plt.axis("off")
+    plt.show()
+
+
+# ---- sample --------------------------------------------------------------------------------------
+
+
+def add_sample(commands: argparse._SubParsersAction) -> None:
+    sample = commands.add_parser(
+        "sample",
+        help="draw images from a run",
+        description="Draw images from a trained run, as one grid.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        allow_abbrev=False,
+    )
+    sample.add_argument("folder", metavar="RUN", type=Path, help="folder of a run, e.g. runs/digits")
+    sample.add_argument("--n", type=int, default=64, help="how many images")
+    sample.add_argument("--out", type=Path, default=Path("samples.png"), help="picture to write")
+    sample.add_argument("--seed", type=int, default=0, help="seed of the noise")
+    sample.add_argument("--columns", type=int, help="images in a row (default: a square)")
+    sample.add_argument("--labels", type=int, nargs="+", metavar="CLASS", help="classes to draw, in turn")
+    sample.set_defaults(run=run_sample)
+
+
+def run_sample(options: argparse.Namespace) -> None:
+    from torchvision.utils import save_image
+
+    if options.n < 1:
+        raise ValueError(f"--n is {options.n}; it must be 1 or more")
+    run = training.open_run(options.folder)
+    labels = None
+    if options.labels:
+        labels = torch.tensor(options.labels).repeat(options.n // len(options.labels) + 1)[: options.n]
+    images = run.method.sample(options.n, labels=labels, rng=torch.Generator().manual_seed(options.seed))
+    columns = options.columns or max(1, round(options.n**0.5))
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    save_image(images, options.out, nrow=columns, normalize=True, value_range=(-1, 1))
+    print(f"{options.out}: {options.n} images of {options.folder}, step {run.card['step']}")
+
+
+# ---- data ----------------------------------------------------------------------------------------
+
+
+def add_data(commands: argparse._SubParsersAction) -> None:
+    command = commands.add_parser("data", help="list, render and check data", description="Data sets.")
+    actions = command.add_subparsers(title="actions", required=True, metavar="ACTION")
+
+    listing = actions.add_parser("list", help="list the data sets", description="List the data sets.")
+    listing.set_defaults(run=run_data_list)
+
+    render = actions.add_parser(
+        "render",
+        help="draw cartoon faces into a folder",
+        description="Draw cartoon faces: images/, labels/ (class of every pixel) and tags.csv.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        allow_abbrev=False,
+    )
+    render.add_argument("what", choices=["faces"], help="what to draw")
+    render.add_argument("--n", type=int, default=1000, help="how many")
+    render.add_argument("--size", type=int, default=64, help="height and width in pixels")
+    render.add_argument("--style", default="adventurer", help="way of drawing")
+    render.add_argument("--seed", type=int, default=0, help="other seeds, other faces")
+    render.add_argument("--out", type=Path, required=True, help="folder to write")
+    render.set_defaults(run=run_data_render)
+
+    check = actions.add_parser(
+        "check",
+        help="look for files that training could not read",
+        description="Open every image of a folder and name each one that training could not read.",
+    )
+    check.add_argument("folder", type=Path)
+    check.set_defaults(run=run_data_check)
+
+
+def run_data_list(options: argparse.Namespace) -> None:
+    rows = data.describe()
+    width = max(len(row.name) for row in rows)
+    for row in rows:
+        print(f"{row.name:{width}}  {row.images}; {row.content}; {row.holds}; {row.licence}")
+
+
+def run_data_render(options: argparse.Namespace) -> None:
+    data.render_faces(
+        options.out,
+        count=options.n,
+        image_size=options.size,
+        style=options.style,
+        seed=options.seed,
+        progress=True,
+    )
+    print(
+        f"{options.out}: {options.n} faces of {options.size} x {options.size} pixels, style {options.style}"
+    )
+
+
+def run_data_check(options: argparse.Namespace) -> None:
+    report = data.check_folder(options.folder)
+    print(report)
+    if report.bad:
+        raise ValueError(f"{len(report.bad)} of the files in {options.folder} cannot be read")
+
+
+def run_methods(options: argparse.Namespace) -> None:
+    for name in methods.names():
+        print(f"{name:12} {methods.method_class(name).paper}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,51 @@
+"""Trained weights that the book shows, each with the run card of the run that made it.
+
+They are small, and reproducible on two CPU cores: `python -m gan_course.weights NAME` trains one again.
+"""
+
+import json
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load_file
+from torch import nn
+
+from gan_course import methods
+from gan_course.metrics.classifier import Classifier, ClassifierConfig
+from gan_course.training.run import load_weights
+
+FOLDER = Path(str(resources.files("gan_course.weights")))
+
+
+def names() -> list[str]:
+    """The weights that ship with the package."""
+    return sorted(path.stem for path in FOLDER.glob("*.safetensors"))
+
+
+def card(name: str) -> dict[str, Any]:
+    """The run card of the weights: method, configuration, data, seed, seconds, metrics.
+
+    Raises ValueError for a name that is not shipped, listing those that are.
+    """
+    if name not in names():
+        raise ValueError(f"no weights called {name!r} ship with the package; there are: {', '.join(names())}")
+    return json.loads((FOLDER / f"{name}.json").read_text())
+
+
+def load(name: str) -> tuple[nn.Module, dict[str, Any]]:
+    """A trained method (or the classifier), in evaluation mode, and its run card.
+
+    >>> method, card = load("cgan-mnist")
+    >>> method.sample(10).shape
+    torch.Size([10, 1, 32, 32])
+
+    Raises ValueError for a name that is not shipped, listing those that are.
+    """
+    found = card(name)
+    path = FOLDER / f"{name}.safetensors"
+    if found["method"] == "classifier":
+        classifier = Classifier(ClassifierConfig(**found["config"]))
+        classifier.load_state_dict(load_file(path))
+        return classifier.eval(), found
+    return load_weights(path, methods.build(found["method"], **found["config"])), found

@@ -1,0 +1,64 @@
+"""The weights that ship with the package are what their run cards say."""
+
+import pytest
+import torch
+
+from gan_course import data, metrics, weights
+from gan_course.weights.__main__ import RECIPES
+
+
+def test_every_recipe_ships_its_weights_and_nothing_else_ships():
+    assert sorted(RECIPES) == weights.names()
+
+
+@pytest.mark.parametrize("name", weights.names())
+def test_the_card_tells_how_they_were_made(name):
+    card = weights.card(name)
+    assert {"method", "config", "data", "settings", "versions", "machine", "seconds"} <= card.keys()
+    assert len(card["data"]["sha256"]) == 64
+    assert "threads" in card["machine"] or "device" in card["machine"]
+
+
+def test_an_unknown_name_lists_the_known():
+    with pytest.raises(ValueError, match=r"no weights called 'stylegan'.*cgan-mnist"):
+        weights.load("stylegan")
+
+
+def test_the_digits_were_trained_on_the_embedded_digits_in_five_minutes():
+    card = weights.card("cgan-mnist")
+    assert card["data"]["sha256"] == data.load("mnist", image_size=32).digest
+    assert card["seconds"] <= 300
+
+
+def test_the_digits_asked_for_are_the_digits_drawn():
+    method, card = weights.load("cgan-mnist")
+    classifier, _ = weights.load("digit-classifier")
+    labels = torch.arange(1000) % 10
+    samples = method.sample(1000, labels=labels, rng=torch.Generator().manual_seed(1))
+    by_class = metrics.accuracy_by_class(metrics.predict(classifier, samples), labels, 10)
+    assert by_class.mean() >= 0.99
+    assert by_class.min() >= 0.96
+    assert by_class.mean().item() == pytest.approx(card["metrics"]["read as asked"], abs=0.002)
+
+
+def test_the_digits_vary_and_are_not_copies():
+    method, _ = weights.load("cgan-mnist")
+    digits = data.load("mnist", image_size=32)
+    training = digits.batch(torch.arange(len(digits)))["image"]
+    held_out = data.load("mnist-test", image_size=32).batch(torch.arange(1000))["image"]
+    samples = method.sample(500, rng=torch.Generator().manual_seed(2))
+    _, to_training = metrics.nearest(samples, training)
+    _, held_out_to_training = metrics.nearest(held_out, training)
+    # a memorising generator sits on its training images; real new digits lie about this far away
+    assert to_training.median() > 0.6 * held_out_to_training.median()
+    sevens = method.sample(50, labels=torch.full((50,), 7), rng=torch.Generator().manual_seed(3))
+    real_sevens = training[digits.tensors["label"] == 7][:50]
+    assert torch.pdist(sevens.flatten(1)).mean() > 0.6 * torch.pdist(real_sevens.flatten(1)).mean()
+
+
+def test_faces_are_colour_images_of_64_pixels():
+    method, _ = weights.load("dcgan-faces")
+    samples = method.sample(8, rng=torch.Generator().manual_seed(0))
+    assert samples.shape == (8, 3, 64, 64)
+    assert samples.abs().max() <= 1
+    assert samples.std(dim=0).mean() > 0.1  # eight faces, not one
