@@ -13,6 +13,7 @@ licence (see `credits`), and both are to be given where faces are shown.
 
 import csv
 import json
+import re
 from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -44,6 +45,7 @@ HAIR_COLOURS = {
 EYE_COLOURS = {"brown": "#a0520f", "blue": "#1478f0", "green": "#12a23a", "violet": "#a22be0"}
 SKIN_COLOURS = {"light": "#f6d7b5", "tan": "#d69a66", "dark": "#86502c"}
 GLASSES = ("no glasses", "glasses")
+PARALLEL_FROM = 400  # faces; to start processes for fewer would cost more than it saves
 # Where each tag stands among the 15 places of "tags".
 TAG_GROUPS = {"hair": slice(0, 6), "eyes": slice(6, 10), "skin": slice(10, 13), "glasses": slice(13, 15)}
 TAG_NAMES = (
@@ -259,6 +261,8 @@ def face_palette(style: str, seed: int, index: int) -> np.ndarray:
 def rasterise(style: str, options: dict, image_size: int, crisp: bool = False) -> np.ndarray:
     """A face as uint8 [image_size, image_size, 3]; `crisp` switches antialiasing off."""
     svg = str(dicebear.Avatar(_drawable(style), options))
+    # The picture ends at the canvas anyway, and without the clip path resvg needs a quarter less time.
+    svg = re.sub(r' clip-path="url\(#clip-[^"]*"', "", svg, count=1)
     if crisp:
         svg = svg.replace('shape-rendering="auto"', 'shape-rendering="crispEdges"', 1)
     png = resvg_py.svg_to_bytes(svg_string=svg, width=image_size, height=image_size, skip_system_fonts=True)
@@ -473,8 +477,7 @@ def _render_some(style: str, seed: int, indices: list[int], image_size: int) -> 
 def _render_all(style, seed, indices, image_size, progress, chunk_size=50) -> Iterator[dict[str, np.ndarray]]:
     """The faces of `indices` in order, in chunks, on all cores."""
     chunks = [list(indices[start : start + chunk_size]) for start in range(0, len(indices), chunk_size)]
-    # Starting processes costs more than a few hundred faces do.
-    parallel = joblib.Parallel(n_jobs=-1 if len(indices) > 400 else 1, return_as="generator")
+    parallel = joblib.Parallel(n_jobs=-1 if len(indices) >= PARALLEL_FROM else 1, return_as="generator")
     jobs = (joblib.delayed(_render_some)(style, seed, chunk, image_size) for chunk in chunks)
     with tqdm(total=len(indices), desc=f"rendering {style} faces", unit="face", disable=not progress) as bar:
         for faces in parallel(jobs):

