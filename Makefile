@@ -26,8 +26,9 @@ $(READY): requirements.txt pyproject.toml
 	@if [ -z "$(PYTHON)" ]; then \
 		echo "The course needs Python 3.11 or newer; here is $$(python3 --version 2>&1 || echo none)."; \
 		echo "Install one, or name it: make $(or $(MAKECMDGOALS),setup) PYTHON=/path/to/python3.12"; exit 1; fi
-	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
-		echo "The course needs Python 3.11 or newer; $(PYTHON) is $$("$(PYTHON)" --version 2>&1)."; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo "The course needs Python 3.11 or newer; $(PYTHON) is" \
+			"$$({ "$(PYTHON)" --version || echo "no program that runs"; } 2>/dev/null)."; exit 1; }
 	@test -x $(BIN)/python || "$(PYTHON)" -m venv $(VENV) || { rm -rf $(VENV); \
 		echo "Could not make $(VENV). On Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
 	@echo "Installing the course and its tools into $(VENV): once, some minutes and some gigabytes (most of it PyTorch)."

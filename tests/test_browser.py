@@ -172,7 +172,7 @@ const ground = (e) => {
 };
 const faint = [];
 const texts = "p, li, figcaption span, td, th, h1, h2, h3, pre, pre span, summary, a, code";
-for (const e of document.querySelector("article").querySelectorAll(texts)) {
+for (const e of (document.querySelector("article") || document.body).querySelectorAll(texts)) {
   if (!e.textContent.trim() || e.closest("details:not([open]), mjx-container")) continue;
   if (!e.getClientRects().length || getComputedStyle(e).visibility === "hidden") continue;
   if (e.closest("a.headerlink")) continue;
