@@ -311,7 +311,7 @@ width="$width" height="$height" decoding="async">
 <button type="button" class="scrubber-play" aria-label="Play" aria-controls="$id-range">
 <svg viewBox="0 0 16 16" aria-hidden="true"><path class="scrubber-triangle" d="M4 2l10 6-10 6z"/>
 <path class="scrubber-bars" d="M3 2h4v12H3zM9 2h4v12H9z"/></svg></button>
-<input type="range" class="scrubber-range" id="$id-range" min="0" max="$last" value="0" step="1"
+<input type="range" class="scrubber-range" id="$id-range" min="0" max="$last" value="$start" step="1"
 aria-label="$label" aria-valuetext="$first_caption">
 </div>
 <output class="scrubber-caption" for="$id-range" aria-live="off">$first_caption</output>
@@ -354,7 +354,7 @@ $figcaption<script type="application/json" class="scrubber-data">$data</script>
     range.addEventListener("input", () => { stop(); show(Number(range.value)); });
     button.addEventListener("click", () => (timer === null ? play() : stop()));
     window.matchMedia("(prefers-reduced-motion: reduce)").addEventListener("change", stop);
-    show(0);
+    show($start);
     root.querySelector(".scrubber-controls").hidden = last === 0;
   }
 })();
@@ -369,6 +369,7 @@ def scrubber(
     alt: str = "",
     caption: str | None = None,
     interval: float = 0.4,
+    start: int = 0,
 ):
     """A slider and a play button over pictures: one piece of static HTML that needs no kernel and no network.
 
@@ -380,13 +381,14 @@ def scrubber(
         alt: what the pictures show, in words, for readers who do not see them.
         caption: text below the whole; in the book the numbered caption of the cell does that.
         interval: seconds a frame stands while playing.
+        start: the frame that stands there first, and the only one without JavaScript; -1 is the last.
 
     Returns:
         an `IPython.display.HTML`, to be the last line of a cell; its `.data` is the text.
 
     Raises:
         ValueError: no frames, a number of captions that is not theirs, frames of unequal size, an array of
-            another shape or range.
+            another shape or range, a start that is no frame.
     """
     from IPython.display import HTML
 
@@ -395,6 +397,9 @@ def scrubber(
         raise ValueError(
             f"scrubber: one caption for each frame, got {len(frames)} frames, {len(captions)} captions"
         )
+    if not -len(frames) <= start < len(frames):
+        raise ValueError(f"scrubber: start is one of {len(frames)} frames, got {start}")
+    start %= len(frames)
     captions = [text if isinstance(text, str) else f"{label} {text:,}" for text in captions]
     pictures = [_picture(frame) for frame in frames]
     sizes = sorted({picture.size for picture in pictures})
@@ -415,9 +420,10 @@ def scrubber(
         _SCRUBBER.substitute(
             id=f"scrubber-{digest}-{next(_scrubber_numbers)}",
             pixels=" scrubber-pixels" if enlarge > 1 else "",
-            first=addresses[0],
-            first_alt=html.escape(alts[0]),
-            first_caption=html.escape(captions[0]),
+            first=addresses[start],
+            start=start,
+            first_alt=html.escape(alts[start]),
+            first_caption=html.escape(captions[start]),
             width=enlarge * width,
             height=enlarge * height,
             last=len(frames) - 1,
