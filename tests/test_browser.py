@@ -243,6 +243,12 @@ def test_page(visit, page, width, origin):
 
 
 @each_origin
+def test_the_front_door_leads_to_the_front_page(browser, visit, origin):
+    visit("index", origin)
+    assert browser.current_url.endswith(f"/{PAGES[0]}.html")
+
+
+@each_origin
 def test_search_finds_a_word(visit, origin):
     browser = visit("search", origin)
     browser.get(browser.current_url.split("?")[0] + "?q=discriminator")
