@@ -30,6 +30,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent / "_extensions"))
 from course_book import NOT_HASHED, cache_folder, execution_key  # noqa: E402
 
 KEPT_CACHES = 2
+WIDGET = "application/vnd.jupyter.widget-view+json"
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -58,6 +59,7 @@ def kernel_environment(threads: int) -> dict[str, str]:
         # the debugger's remark on frozen modules would stand in the output of the first cell
         "PYDEVD_DISABLE_FILE_VALIDATION": "1",
         # the built book is the quick version unless someone asks for the other
+        "GAN_COURSE_PROGRESS": "0",  # nobody watches; a finished progress bar is no output
         "GAN_COURSE_FAST": os.environ.get("GAN_COURSE_FAST", "1"),
     }
 
@@ -73,7 +75,15 @@ def execute(path: Path, log: Path, timeout: int, threads: int):
     notebook = nbformat.read(path, as_version=4)
     with TemporaryDirectory() as folder:
         result = single_nb_execution(notebook, cwd=folder, timeout=timeout, allow_errors=False)
+    forget_unused_widgets(notebook)
     return notebook, result.time, result.exc_string if result.err is not None else None
+
+
+def forget_unused_widgets(notebook) -> None:
+    """Drop the state of widgets that no output shows: else the page loads megabytes of code for nothing."""
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    if not any(WIDGET in output.get("data", {}) for output in outputs):
+        notebook.metadata.pop("widgets", None)
 
 
 def execute_changed(root: Path, executed: Path, timeout: int) -> list[str]:

@@ -20,7 +20,9 @@ def main() -> int:
     if not PAGE.exists():
         print(f"{PAGE} is not there; build the book first: make book", file=sys.stderr)
         return 1
-    picture = BeautifulSoup(PAGE.read_text(encoding="utf-8"), "html.parser").select_one("#fig-intro-drawn img")
+    picture = BeautifulSoup(PAGE.read_text(encoding="utf-8"), "html.parser").select_one(
+        "#fig-intro-drawn img"
+    )
     PICTURE.parent.mkdir(parents=True, exist_ok=True)
     with Image.open(PAGE.parent / picture["src"]) as image:
         # 256 colours are enough for it, at a third of the size

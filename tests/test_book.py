@@ -110,7 +110,7 @@ def test_no_error_and_no_stray_output(page):
 def test_no_widget_stands_without_its_script(page):
     text = str(soup(page))
     if "application/vnd.jupyter.widget-view+json" in text:
-        assert "vendor/html-manager/embed-amd.js" in text, f"{page}: widgets without the vendored script"
+        assert "vendor/html-manager/dist/embed-amd.js" in text, f"{page}: widgets without the vendored script"
 
 
 @each_chapter
