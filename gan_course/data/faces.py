@@ -5,7 +5,7 @@ A face of the style "adventurer" is rendered three times from the same vector dr
 * as it is: the image;
 * with each colour variable of the style set to a flat colour of its own and antialiasing off: every pixel
   then has exactly one of 13 colours, which is the label map;
-* with all colours white but the ink: the outline drawing.
+* with all colours white but the ink and the frames of the glasses: the outline drawing.
 
 Nothing is downloaded: the styles come with the package dicebear-styles. Every style names its artist and
 licence (see `credits`), and both are to be given where faces are shown.
@@ -84,13 +84,13 @@ class Style:
     `tagged` maps hair, eyes and skin to the colour variables that they set, glasses to the component they
     switch; it is empty for a style without tags. `map_names` are the classes of the label map after the
     background: the style's colour variables; empty for a style with shading, whose parts are not flat.
-    `ink` is the variable of the outline. `options` go to DiceBear as they are. `left_out` lists variants by
-    component that are not drawn.
+    `ink` are the variables that an outline drawing keeps. `options` go to DiceBear as they are. `left_out`
+    lists variants by component that are not drawn.
     """
 
     tagged: dict[str, tuple[str, ...]] = field(default_factory=dict)
     map_names: tuple[str, ...] = ()
-    ink: str | None = None
+    ink: tuple[str, ...] = ()
     options: dict = field(default_factory=dict)
     left_out: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
@@ -112,7 +112,7 @@ STYLES = {
             "glasses",
             "earrings",
         ),
-        ink="ink",
+        ink=("ink", "glasses"),
         options={"scale": 1.15},
         left_out={
             # Shut, winking and narrowed eyes, and those with a pinhole of an iris, do not show their colour
@@ -289,7 +289,7 @@ def label_map(style: str, options: dict, image_size: int) -> np.ndarray:
 def drawing(style: str, options: dict, image_size: int) -> np.ndarray:
     """The outline of a face, black on white: uint8 [image_size, image_size]."""
     spec = STYLES[style]
-    white = {f"{name}Color": "#ffffff" for name in spec.map_names if name != spec.ink}
+    white = {f"{name}Color": "#ffffff" for name in spec.map_names if name not in spec.ink}
     return rasterise(style, options | white, image_size)[..., 0]
 
 
