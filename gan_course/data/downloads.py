@@ -8,6 +8,8 @@ from pathlib import Path
 
 from tqdm.auto import tqdm
 
+from gan_course.progress import shows_progress
+
 _BLOCK = 1 << 20
 
 
@@ -17,7 +19,7 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def fetch(addresses: list[str], path: Path, size: int, digest: str, progress: bool = True) -> Path:
+def fetch(addresses: list[str], path: Path, size: int, digest: str, progress: bool | None = None) -> Path:
     """The file at `path`, downloaded from the first of `addresses` that delivers it, unless it is there
     already.
 
@@ -47,7 +49,7 @@ def fetch(addresses: list[str], path: Path, size: int, digest: str, progress: bo
     raise ConnectionError(f"could not download {path.name}:\n  " + "\n  ".join(failures))
 
 
-def _receive(address: str, part: Path, size: int, progress: bool) -> None:
+def _receive(address: str, part: Path, size: int, progress: bool | None) -> None:
     """Append to `part` what is missing of the file at `address`."""
     if part.exists() and part.stat().st_size >= size:
         part.unlink()
@@ -56,7 +58,14 @@ def _receive(address: str, part: Path, size: int, progress: bool) -> None:
     with urllib.request.urlopen(request, timeout=30) as response:
         if have and response.status != 206:  # the server sends the whole file again
             have = 0
-        bar = tqdm(total=size, initial=have, unit="B", unit_scale=True, desc=part.stem, disable=not progress)
+        bar = tqdm(
+            total=size,
+            initial=have,
+            unit="B",
+            unit_scale=True,
+            desc=part.stem,
+            disable=not shows_progress(progress),
+        )
         with bar, part.open("ab" if have else "wb") as file:
             while block := response.read(_BLOCK):
                 file.write(block)

@@ -32,6 +32,7 @@ from tqdm.auto import tqdm
 
 from gan_course.data import cache
 from gan_course.data.image_set import ImageSet
+from gan_course.progress import shows_progress
 
 HAIR_COLOURS = {
     "black": "#33333d",  # lighter than the ink, so that strands can be told apart
@@ -373,7 +374,11 @@ def _has_fixed_paint(part) -> bool:
 
 
 def load(
-    image_size: int = 64, count: int = 3000, style: str = "adventurer", seed: int = 0, progress: bool = True
+    image_size: int = 64,
+    count: int = 3000,
+    style: str = "adventurer",
+    seed: int = 0,
+    progress: bool | None = None,
 ) -> ImageSet:
     """`count` faces of `image_size` pixels, rendered on all cores the first time and read from the cache
     afterwards.
@@ -411,7 +416,7 @@ def render_faces(
     image_size: int = 64,
     style: str = "adventurer",
     seed: int = 0,
-    progress: bool = True,
+    progress: bool | None = None,
 ) -> Path:
     """Write faces as files: images/000000.png ..., where the style has them labels/ (8-bit class ids),
     drawings/ and tags.csv, and meta.json and README.txt with artist and licence.
@@ -479,7 +484,9 @@ def _render_all(style, seed, indices, image_size, progress, chunk_size=50) -> It
     chunks = [list(indices[start : start + chunk_size]) for start in range(0, len(indices), chunk_size)]
     parallel = joblib.Parallel(n_jobs=-1 if len(indices) >= PARALLEL_FROM else 1, return_as="generator")
     jobs = (joblib.delayed(_render_some)(style, seed, chunk, image_size) for chunk in chunks)
-    with tqdm(total=len(indices), desc=f"rendering {style} faces", unit="face", disable=not progress) as bar:
+    with tqdm(
+        total=len(indices), desc=f"rendering {style} faces", unit="face", disable=not shows_progress(progress)
+    ) as bar:
         for faces in parallel(jobs):
             bar.update(len(faces["image"]))
             yield faces

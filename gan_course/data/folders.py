@@ -28,6 +28,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from gan_course.data.image_set import ImageSet, StreamedSet
+from gan_course.progress import shows_progress
 
 IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
 MINIMUM_SIDE = 8  # pixels; what is smaller cannot be meant as a training image
@@ -91,7 +92,7 @@ def load(
     image_size: int = 64,
     channels: int = 3,
     memory_limit: float = 2.0,
-    progress: bool = True,
+    progress: bool | None = None,
 ) -> ImageSet | StreamedSet:
     """The images of a folder (see the layouts above), as square images of `image_size` pixels.
 
@@ -123,7 +124,7 @@ def load(
             total=len(layout.images),
             desc=f"reading {layout.root.name}",
             unit="image",
-            disable=not progress,
+            disable=not shows_progress(progress),
             delay=1,
         )
         try:
@@ -138,12 +139,14 @@ def load(
     return ImageSet(layout.root.name, tensors, map_names=map_names, **names)
 
 
-def check_folder(path: str | Path, progress: bool = True) -> FolderReport:
+def check_folder(path: str | Path, progress: bool | None = None) -> FolderReport:
     """Read every file that `load` would read and report all that cannot be used, each with its reason."""
     layout = find_layout(path)
     sizes, modes, bad = Counter(), Counter(), []
     files = [*layout.images, *layout.drawings]
-    for file in tqdm(files, desc=f"checking {layout.root.name}", unit="file", disable=not progress, delay=1):
+    for file in tqdm(
+        files, desc=f"checking {layout.root.name}", unit="file", disable=not shows_progress(progress), delay=1
+    ):
         try:
             picture, mode = _open(file)
             sizes[picture.size] += 1

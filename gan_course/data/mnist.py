@@ -76,7 +76,7 @@ def load_test(image_size: int = 32) -> ImageSet:
 
 
 def load_full(
-    image_size: int = 32, split: str = "train", folder: str | Path | None = None, progress: bool = True
+    image_size: int = 32, split: str = "train", folder: str | Path | None = None, progress: bool | None = None
 ) -> ImageSet:
     """All of MNIST: 60,000 digits (`split="train"`) or 10,000 (`split="test"`).
 
@@ -142,7 +142,7 @@ def _embedded_digits() -> tuple[np.ndarray, np.ndarray]:
     return table[:, :-1].reshape(-1, 28, 28), table[:, -1]
 
 
-def _download(split: str, kind: str, folder: Path, progress: bool) -> None:
+def _download(split: str, kind: str, folder: Path, progress: bool | None) -> None:
     # torchvision knows the mirrors; it has MD5 sums of the compressed files, we have SHA-256.
     from torchvision.datasets import MNIST
 

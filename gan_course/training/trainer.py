@@ -9,8 +9,6 @@ killed at any moment goes on from its last checkpoint to the same bits.
 import dataclasses
 import json
 import math
-import os
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -22,6 +20,7 @@ from tqdm.auto import tqdm
 
 from gan_course import data
 from gan_course.methods import Method
+from gan_course.progress import shows_progress
 from gan_course.training import checkpoints, log
 from gan_course.training.distributed import split_over_gpus
 from gan_course.training.ema import WeightAverage
@@ -299,15 +298,6 @@ def changes(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     pairs += [(name, before["config"].get(name), value) for name, value in now["config"].items()]
     pairs += [(name, before["settings"].get(name), now["settings"][name]) for name in FIXED_SETTINGS]
     return [f"{name} was {old} and is now {new}" for name, old, new in pairs if old != new]
-
-
-def shows_progress(asked: bool | None) -> bool:
-    """The caller's wish; without one, the environment's (GAN_COURSE_PROGRESS=0: no bar); else wherever
-    a person can watch: on a terminal or in a notebook."""
-    if asked is not None:
-        return asked
-    watched = sys.stderr.isatty() or "ipykernel" in sys.modules
-    return watched and os.environ.get("GAN_COURSE_PROGRESS", "1") != "0"
 
 
 def draw_samples(out: Path, state: State, preview: dict[str, Tensor]) -> None:
