@@ -81,6 +81,7 @@ def read_one(index: int) -> dict[str, torch.Tensor]:
 
 def train_streamed(out: Path, steps: int) -> None:
     """Images read from disk by a worker process."""
+    multiprocessing.set_start_method("fork", force=True)  # a server of its own would import torch again
     torch.set_num_threads(1)
     torch.manual_seed(0)
     images = StreamedSet("toy", 100, 16, 1, "digest", read_one, class_names=tuple("abcd"), workers=1)
