@@ -79,6 +79,11 @@ def execute(path: Path, log: Path, timeout: int, threads: int):
     return notebook, result.time, result.exc_string if result.err is not None else None
 
 
+def readable(traceback: str) -> str:
+    """The failing cell and its own traceback, without colours and without the frames of the machinery."""
+    return ANSI.sub("", traceback).rpartition("CellExecutionError: ")[2].strip()
+
+
 def forget_unused_widgets(notebook) -> None:
     """Drop the state of widgets that no output shows: else the page loads megabytes of code for nothing."""
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
@@ -122,7 +127,7 @@ def execute_changed(root: Path, executed: Path, timeout: int) -> list[str]:
             name = path.relative_to(root).as_posix()
             notebook, seconds, traceback = job.result()
             if traceback:
-                failures.append(f"{name} stopped with an error:\n{ANSI.sub('', traceback).rstrip()}")
+                failures.append(f"{name} stopped with an error:\n{readable(traceback)}")
                 print(f"  {name} FAILED after {seconds:.0f} s", flush=True)
                 continue
             bundle = CacheBundleIn(notebook, str(path), data={"execution_seconds": seconds})
