@@ -77,7 +77,7 @@ def make_transparent_palette(path):
 
 
 def make_16_bit(path):
-    Image.fromarray(np.full((20, 20), 200 * 257, dtype=np.uint16)).save(path)
+    Image.fromarray(np.full((20, 20), 65535, dtype=np.uint16)).save(path)
 
 
 def make_rotated(path):
@@ -97,7 +97,7 @@ def make_rotated(path):
         (make_cmyk, RED),
         (make_alpha, (255, 255, 255)),
         (make_transparent_palette, (255, 255, 255)),
-        (make_16_bit, (200, 200, 200)),
+        (make_16_bit, (255, 255, 255)),
         (lambda path: save(path, mode="L", colour=90), (90, 90, 90)),
         (lambda path: save(path, mode="1", colour=1), (255, 255, 255)),
         (lambda path: save(path, mode="LA", colour=(90, 255)), (90, 90, 90)),
