@@ -105,7 +105,7 @@ def test_show_source_is_highlighted_source():
         (1.0, 1.0 + 5e-7),
         (0.1, torch.tensor(0.1)),
         (1 / 3, torch.tensor(1 / 3, dtype=torch.float64)),
-        (50 / 7, torch.tensor(50 / 7, dtype=torch.float64)),
+        (5000 / 7, torch.tensor(5000 / 7, dtype=torch.float64)),
         (np.array([1.0, 2.0]), torch.tensor([1.0, 2.0], requires_grad=True)),
         ([1.0, 2.0], np.array([1.0, 2.0], dtype=np.float32)),
         (float("inf"), torch.tensor(float("inf"))),
