@@ -19,6 +19,7 @@ class TrainingSettings:
     precision: str = option("float32", "float32, or bfloat16 for mixed precision")
     channels_last: bool = option(False, "store images with the channels last: faster convolutions")
     ema: float = option(0.0, "decay of the average of the generator's weights, e.g. 0.999; 0: no average")
+    decay: float = option(0.0, "last share of the run over which the learning rates fall linearly, e.g. 0.5")
     flip: bool = option(False, "mirror each training image with probability 1/2")
     gpus: int = option(1, "CUDA devices that share each batch")
     log_every: int = option(50, "steps between two lines of log.csv")
@@ -38,6 +39,8 @@ class TrainingSettings:
             raise ValueError(f"steps {self.steps} and epochs {self.epochs} are both given; give one")
         if not 0 <= self.ema < 1:
             raise ValueError(f"ema is {self.ema}; it must be at least 0 and below 1")
+        if not 0 <= self.decay <= 1:
+            raise ValueError(f"decay is {self.decay}; it must be from 0 to 1")
         if self.precision not in ("float32", "bfloat16"):
             raise ValueError(f"precision is {self.precision!r}; it must be float32 or bfloat16")
 
@@ -46,6 +49,15 @@ class TrainingSettings:
         if self.steps:
             return self.steps
         return max(1, round((self.epochs or 25) * (count // self.batch_size)))
+
+
+def learning_rate_factor(step: int, total: int, decay: float) -> float:
+    """What the learning rates are multiplied with at `step`, counted from 0: 1, then linearly downwards.
+
+    A pure function of the step, so that it needs no place in a checkpoint. The step after the last one
+    would have 0; the last one still learns.
+    """
+    return min(1.0, (total - step) / (decay * total)) if decay else 1.0
 
 
 def choose_device(asked: str) -> torch.device:

@@ -36,10 +36,10 @@ from gan_course.training.run import (
     versions,
     write_card,
 )
-from gan_course.training.settings import TrainingSettings, choose_device
+from gan_course.training.settings import TrainingSettings, choose_device, learning_rate_factor
 
 # Changing these between a run and its resumption would make it another run.
-FIXED_SETTINGS = ("batch_size", "seed", "precision", "channels_last", "ema", "flip", "preview_count")
+FIXED_SETTINGS = ("batch_size", "seed", "precision", "channels_last", "ema", "decay", "flip", "preview_count")
 
 
 class Diverged(RuntimeError):
@@ -161,6 +161,7 @@ def train(
             save(out, state, card)
         while state.step < total and not stop.requested:
             batch = laid_out(next(batches), layout)
+            scale_learning_rates(state.optimizers, learning_rate_factor(state.step, total, settings.decay))
             state.interval.add(play(players, state.optimizers, batch, settings.precision))
             state.average.update()
             state.step += 1
@@ -221,6 +222,13 @@ def play(
 def laid_out(batch: dict[str, Tensor], layout: torch.memory_format) -> dict[str, Tensor]:
     """The batch with its images in the memory layout of the networks."""
     return {k: v.contiguous(memory_format=layout) if v.dim() == 4 else v for k, v in batch.items()}
+
+
+def scale_learning_rates(optimizers: dict[str, torch.optim.Optimizer], factor: float) -> None:
+    """Sets every learning rate to `factor` times the one that the method asked for."""
+    for optimizer in optimizers.values():
+        for group in optimizer.param_groups:
+            group["lr"] = factor * group.setdefault("initial_lr", group["lr"])
 
 
 def check_fit(method: Method, images: data.ImageSet, settings: TrainingSettings) -> None:
