@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from gan_course import methods, training
+from gan_course import methods, progress, training
 from gan_course.data import ImageSet
 from gan_course.training import checkpoints, log, trainer
 from gan_course.training.distributed import split_over_gpus
@@ -24,6 +24,7 @@ from gan_course.training.ema import WeightAverage
 from gan_course.training.files import replacing
 from gan_course.training.interrupts import StopRequest
 from gan_course.training.run import load_weights, read_card, save_weights
+from gan_course.training.settings import learning_rate_factor
 
 TERMS = ["discriminator", "D(x)", "D(G(z))", "generator"]
 
@@ -870,16 +871,61 @@ def test_who_sees_a_progress_bar(monkeypatch):
             return True
 
     monkeypatch.delenv("GAN_COURSE_PROGRESS", raising=False)
-    monkeypatch.delitem(trainer.sys.modules, "ipykernel", raising=False)
-    assert not trainer.shows_progress(None)
-    monkeypatch.setattr(trainer.sys, "stderr", Terminal())
-    assert trainer.shows_progress(None)
+    monkeypatch.delitem(progress.sys.modules, "ipykernel", raising=False)
+    assert not progress.shows_progress(None)
+    monkeypatch.setattr(progress.sys, "stderr", Terminal())
+    assert progress.shows_progress(None)
     monkeypatch.setenv("GAN_COURSE_PROGRESS", "0")
-    assert not trainer.shows_progress(None)
-    assert trainer.shows_progress(True)
-    assert not trainer.shows_progress(False)
+    assert not progress.shows_progress(None)
+    assert progress.shows_progress(True)
+    assert not progress.shows_progress(False)
 
 
 def test_every_setting_has_a_help_text():
     for field in dataclasses.fields(training.TrainingSettings):
         assert field.metadata["help"]
+
+
+# ---- learning rates ----------------------------------------------------------------------------------
+
+
+def test_the_learning_rate_is_constant_and_then_falls_in_a_straight_line():
+    factors = [learning_rate_factor(step, 100, 0.5) for step in range(100)]
+    assert factors[:51] == [1.0] * 51
+    assert factors[75] == pytest.approx(0.5)
+    assert factors[99] == pytest.approx(1 / 50)  # the last step still learns
+    assert [learning_rate_factor(step, 100, 0.0) for step in (0, 99)] == [1.0, 1.0]
+
+
+def test_every_player_trains_at_the_scaled_rate(tmp_path, monkeypatch):
+    rates = []
+    original = trainer.play
+
+    def spy(method, optimizers, batch, precision):
+        rates.append({player: o.param_groups[0]["lr"] for player, o in optimizers.items()})
+        return original(method, optimizers, batch, precision)
+
+    monkeypatch.setattr(trainer, "play", spy)
+    run = train(tmp_path / "run", steps=4, decay=1.0)
+    asked = run.method.config.learning_rate
+    for player in ("discriminator", "generator"):
+        assert [rate[player] for rate in rates] == pytest.approx(
+            [asked, 0.75 * asked, 0.5 * asked, 0.25 * asked]
+        )
+
+
+def test_a_resumed_run_goes_down_the_same_line(tmp_path):
+    whole = train(tmp_path / "whole", steps=8, decay=1.0, save_every=2)
+    train(tmp_path / "parts", steps=8, decay=1.0, save_every=2)
+    halfway = checkpoints.load(tmp_path / "parts")  # step 8; the one before it is of step 6
+    assert halfway["step"] == 8
+    (tmp_path / "parts" / checkpoints.NAME).unlink()
+    parts = train(tmp_path / "parts", steps=8, decay=1.0, save_every=2, resume=True)
+    for name, value in whole.method.state_dict().items():
+        assert torch.equal(value, parts.method.state_dict()[name])
+
+
+@pytest.mark.parametrize("decay", [-0.1, 1.5])
+def test_a_decay_that_is_no_share_is_refused(decay):
+    with pytest.raises(ValueError, match=f"decay is {decay}; it must be from 0 to 1"):
+        training.TrainingSettings(decay=decay)
