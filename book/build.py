@@ -12,11 +12,13 @@ from __future__ import annotations
 import argparse
 import fcntl
 import hashlib
+import multiprocessing
 import os
 import re
 import shutil
 import subprocess
 import sys
+import threading
 import time
 import webbrowser
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -70,6 +72,7 @@ def execute(path: Path, log: Path, timeout: int, threads: int):
     from jupyter_cache.executors.utils import single_nb_execution
 
     os.environ.update(kernel_environment(threads))
+    threading.Thread(target=end_with, args=(os.getppid(),), daemon=True).start()
     with log.open("a") as stream:
         os.dup2(stream.fileno(), 2)  # what kernels say about themselves on starting
     notebook = nbformat.read(path, as_version=4)
@@ -77,6 +80,13 @@ def execute(path: Path, log: Path, timeout: int, threads: int):
         result = single_nb_execution(notebook, cwd=folder, timeout=timeout, allow_errors=False)
     forget_unused_widgets(notebook)
     return notebook, result.time, result.exc_string if result.err is not None else None
+
+
+def end_with(parent: int) -> None:
+    """End this process when `parent` has ended, however it did; the kernel then ends by itself."""
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os._exit(1)
 
 
 def readable(traceback: str) -> str:
@@ -117,22 +127,23 @@ def execute_changed(root: Path, executed: Path, timeout: int) -> list[str]:
     import matplotlib.font_manager  # noqa: F401
 
     failures = []
-    with ProcessPoolExecutor(workers) as pool:
-        jobs = {
-            pool.submit(execute, path, root / "book/_build/kernels.log", timeout, threads): path
-            for path in todo
-        }
-        for job in as_completed(jobs):
-            path = jobs[job]
-            name = path.relative_to(root).as_posix()
-            notebook, seconds, traceback = job.result()
-            if traceback:
-                failures.append(f"{name} stopped with an error:\n{readable(traceback)}")
-                print(f"  {name} FAILED after {seconds:.0f} s", flush=True)
-                continue
-            bundle = CacheBundleIn(notebook, str(path), data={"execution_seconds": seconds})
-            cache.cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
-            print(f"  {name}  {seconds:.0f} s", flush=True)
+    # spawned, not forked: a fork would hold the lock of this build for as long as it lives
+    pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
+    jobs = {
+        pool.submit(execute, path, root / "book/_build/kernels.log", timeout, threads): path for path in todo
+    }
+    for job in as_completed(jobs):
+        path = jobs[job]
+        name = path.relative_to(root).as_posix()
+        notebook, seconds, traceback = job.result()
+        if traceback:
+            failures.append(f"{name} stopped with an error:\n{readable(traceback)}")
+            print(f"  {name} FAILED after {seconds:.0f} s", flush=True)
+            continue
+        bundle = CacheBundleIn(notebook, str(path), data={"execution_seconds": seconds})
+        cache.cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
+        print(f"  {name}  {seconds:.0f} s", flush=True)
+    pool.shutdown()
     return failures
 
 
@@ -210,7 +221,15 @@ if __name__ == "__main__":
     parser.add_argument("--again", action="store_true", help="build even when nothing changed")
     parser.add_argument("--open", action="store_true", help="show the book in the browser when it is built")
     options = parser.parse_args()
-    status = build(again=options.again)
+    try:
+        status = build(again=options.again)
+    except KeyboardInterrupt:
+        print(
+            "\nStopped. What has been executed is kept; the same command goes on.",
+            file=sys.stderr,
+            flush=True,
+        )
+        os._exit(130)  # without waiting for the chapters under way: they end with this process
     if options.open and status == 0:
         webbrowser.open((ROOT / "book/_build/html/index.html").as_uri())
     sys.exit(status)
