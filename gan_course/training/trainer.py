@@ -163,7 +163,7 @@ def train(
             batch = laid_out(next(batches), layout)
             scale_learning_rates(state.optimizers, learning_rate_factor(state.step, total, settings.decay))
             state.interval.add(play(players, state.optimizers, batch, settings.precision))
-            state.average.update()
+            state.average.update(state.step)
             state.step += 1
             bar.update()
 
