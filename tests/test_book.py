@@ -202,6 +202,11 @@ def test_colab_opens_this_very_notebook(chapter):
     assert (ROOT / f"{chapter}.ipynb").is_file()
 
 
+@pytest.mark.parametrize("page", sorted(set(PAGES) - set(CHAPTERS)))
+def test_a_page_that_is_no_notebook_has_no_colab_button(page):
+    assert not soup(page).select("a[href*='colab.research.google.com']")
+
+
 @each_chapter
 def test_the_notebook_can_be_downloaded(chapter):
     link = soup(chapter).select_one("a.chapter-download")

@@ -78,8 +78,15 @@ def add_chapter_links(app, doctree) -> None:
     title.parent.insert(title.parent.index(title) + 1, nodes.raw("", links, format="html"))
 
 
+def keep_launch_buttons_to_notebooks(app, pagename, templatename, context, doctree) -> None:
+    """Colab opens notebooks only; a page of Markdown that runs a cell would get a button that leads nowhere."""
+    if Path(app.env.doc2path(pagename)).suffix != ".ipynb":
+        app.env.metadata[pagename].pop("kernelspec", None)
+
+
 def setup(app):
     app.connect("config-inited", choose_cache)
     app.connect("config-inited", remove_thebe)
     app.connect("doctree-read", add_chapter_links)
+    app.connect("html-page-context", keep_launch_buttons_to_notebooks, priority=400)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
