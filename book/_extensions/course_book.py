@@ -79,7 +79,7 @@ def add_chapter_links(app, doctree) -> None:
 
 
 def keep_launch_buttons_to_notebooks(app, pagename, templatename, context, doctree) -> None:
-    """Colab opens notebooks only; a page of Markdown that runs a cell would get a button that leads nowhere."""
+    """Colab opens notebooks only; the button of a Markdown page that runs a cell would lead nowhere."""
     if Path(app.env.doc2path(pagename)).suffix != ".ipynb":
         app.env.metadata[pagename].pop("kernelspec", None)
 
