@@ -248,7 +248,7 @@ def test_gan_initial_weights_and_optimizer():
                 assert not module.bias.any()
     optimizer = method.optimizer("generator")
     assert isinstance(optimizer, torch.optim.SGD)
-    assert (optimizer.defaults["lr"], optimizer.defaults["momentum"]) == (0.1, 0.5)
+    assert (optimizer.defaults["lr"], optimizer.defaults["momentum"]) == (0.03, 0.5)
     adam = methods.build("gan", optimizer="adam", learning_rate=0.0002).optimizer("discriminator")
     assert isinstance(adam, torch.optim.Adam)
     assert adam.defaults["betas"] == (0.5, 0.999)

@@ -29,7 +29,8 @@ class GANConfig:
     output: str = option("tanh", "last activation of the generator: tanh for images, linear for points")
     game: str = option("non_saturating", "the losses: " + ", ".join(losses.GAMES))
     optimizer: str = option("sgd", "sgd with momentum, as in the paper, or adam")
-    learning_rate: float = option(0.1, "step size of both players (with adam, try 0.0002)")
+    # the paper's 0.1 is for images in [0, 1]; for images in [-1, 1] it ends in numbers that are not finite
+    learning_rate: float = option(0.03, "step size of both players (with adam, try 0.0002)")
     beta1: float = option(0.5, "momentum of sgd, or adam's first beta")
     init_range: float = option(
         0.05, "generator weights start uniform on [-r, r], discriminator's on [-r/10, r/10]"
