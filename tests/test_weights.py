@@ -24,10 +24,10 @@ def test_an_unknown_name_lists_the_known():
         weights.load("stylegan")
 
 
-def test_the_digits_were_trained_on_the_embedded_digits_in_minutes():
+def test_the_digits_were_trained_on_the_embedded_digits_in_five_minutes():
     card = weights.card("cgan-mnist")
     assert card["data"]["sha256"] == data.load("mnist", image_size=32).digest
-    assert card["seconds"] <= 500
+    assert card["seconds"] <= 300
 
 
 def test_the_digits_asked_for_are_the_digits_drawn():
