@@ -31,6 +31,8 @@ class Game(NamedTuple):
     """scores of generated images -> cost of the generator."""
     output: Callable[[Tensor], Tensor]
     """scores -> D(x) as the paper of the game writes it: a probability where there is one."""
+    boundary: float
+    """The value of `output` halfway between real and generated."""
 
 
 def _full_precision(scores: Tensor) -> Tensor:
@@ -89,11 +91,11 @@ def _probability(scores: Tensor) -> Tensor:
 
 
 GAMES: dict[str, Game] = {
-    "minimax": Game(binary_cross_entropy_discriminator, minimax_generator, _probability),
-    "non_saturating": Game(binary_cross_entropy_discriminator, non_saturating_generator, _probability),
-    "least_squares": Game(least_squares_discriminator, least_squares_generator, _full_precision),
-    "hinge": Game(hinge_discriminator, mean_score_generator, _full_precision),
-    "wasserstein": Game(wasserstein_discriminator, mean_score_generator, _full_precision),
+    "minimax": Game(binary_cross_entropy_discriminator, minimax_generator, _probability, 0.5),
+    "non_saturating": Game(binary_cross_entropy_discriminator, non_saturating_generator, _probability, 0.5),
+    "least_squares": Game(least_squares_discriminator, least_squares_generator, _full_precision, 0.5),
+    "hinge": Game(hinge_discriminator, mean_score_generator, _full_precision, 0.0),
+    "wasserstein": Game(wasserstein_discriminator, mean_score_generator, _full_precision, 0.0),
 }
 
 
@@ -102,6 +104,21 @@ def game(name: str) -> Game:
     if name not in GAMES:
         raise ValueError(f"unknown game {name!r}; known games: {', '.join(GAMES)}")
     return GAMES[name]
+
+
+WATCHED = dict.fromkeys(("D(x)", "D(G(z))", "D accuracy"), 0.0)
+"""The terms of `watched` with the weight 0: logged, never minimised."""
+
+
+def watched(game: Game, real_scores: Tensor, fake_scores: Tensor) -> dict[str, Tensor]:
+    """How the discriminator is doing: its mean output on either kind, and how often it is right.
+
+    "D accuracy" is the mean of the shares of real and of generated images on their side of the game's
+    boundary: 1 when it errs never, 0.5 when it knows nothing.
+    """
+    real, fake = game.output(real_scores.detach()), game.output(fake_scores.detach())
+    right = (real > game.boundary).float().mean() + (fake < game.boundary).float().mean()
+    return {"D(x)": real.mean(), "D(G(z))": fake.mean(), "D accuracy": right / 2}
 
 
 def gradient_penalty(

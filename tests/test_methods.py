@@ -434,7 +434,7 @@ def test_forward_passes_of_a_step(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_terms_of_a_step(name, precision):
     terms = step(tiny(name), precision=precision)
-    assert list(terms) == ["discriminator", "D(x)", "D(G(z))", "generator"]
+    assert list(terms) == ["discriminator", "D(x)", "D(G(z))", "D accuracy", "generator"]
     for term in terms.values():
         assert term.shape == ()
         assert term.dtype == torch.float32

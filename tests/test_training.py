@@ -26,7 +26,7 @@ from gan_course.training.interrupts import StopRequest
 from gan_course.training.run import load_weights, read_card, save_weights
 from gan_course.training.settings import learning_rate_factor
 
-TERMS = ["discriminator", "D(x)", "D(G(z))", "generator"]
+TERMS = ["discriminator", "D(x)", "D(G(z))", "D accuracy", "generator"]
 
 
 def toy_images(count: int = 40, size: int = 16, channels: int = 1, labelled: bool = True) -> ImageSet:

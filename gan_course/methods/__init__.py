@@ -3,12 +3,13 @@
 import dataclasses
 from typing import Any
 
+from gan_course.methods.acgan import ACGAN
 from gan_course.methods.base import Method
 from gan_course.methods.cgan import ConditionalDCGAN
 from gan_course.methods.dcgan import DCGAN
 from gan_course.methods.gan import GAN
 
-METHODS: dict[str, type[Method]] = {method.name: method for method in (GAN, DCGAN, ConditionalDCGAN)}
+METHODS: dict[str, type[Method]] = {method.name: method for method in (GAN, DCGAN, ConditionalDCGAN, ACGAN)}
 
 
 def names() -> list[str]:

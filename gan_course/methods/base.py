@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrizations import _SpectralNorm
 
 Batch = dict[str, Tensor]
 
@@ -45,6 +46,8 @@ class Method(nn.Module, ABC):
     """Weight of a named term; 1 where nothing is said. A term of weight 0 is watched, not minimised."""
     needs: ClassVar[tuple[str, ...]] = ("image",)
     """What a batch must hold."""
+    turns: str = "alternating:1"
+    """Who moves when, in the paper (training/turns.py); a property where the configuration decides."""
 
     def __init__(self, config: Any) -> None:
         super().__init__()
@@ -89,6 +92,14 @@ class Method(nn.Module, ABC):
         """
         return {"noise": self.draw_noise(count, rng)}
 
+    def noise_for(self, count: int, noise: Tensor | None, rng: torch.Generator | None) -> Tensor:
+        """The noise that `sample` was given, or new noise. Raises ValueError unless it has `count` rows."""
+        if noise is None:
+            return self.draw_noise(count, rng)
+        if len(noise) != count:
+            raise ValueError(f"{count} samples need {count} rows of noise, not {len(noise)}")
+        return noise
+
     def total(self, terms: dict[str, Tensor]) -> Tensor:
         """The weighted sum of the terms that a player minimises."""
         weighted = [
@@ -105,19 +116,25 @@ class Method(nn.Module, ABC):
         return [p for network in self.players[player] for p in self.networks[network].parameters()]
 
     @contextlib.contextmanager
-    def moving(self, player: str) -> Iterator[None]:
-        """Within: only the networks of `player` take gradients or move their running statistics.
+    def moving(self, *players: str) -> Iterator[None]:
+        """Within: only the networks of these players take gradients or move their buffers.
 
         The waiting networks stay in training mode (their batch norm still uses the batch's own
-        statistics, as the papers do); they only stop collecting.
+        statistics, as the papers do); they only stop collecting: the running statistics of batch norm
+        and the vectors of spectral normalisation stay as they are.
         """
-        waiting = [net for name, net in self.networks.items() if name not in self.players[player]]
+        moved = {network for player in players for network in self.players[player]}
+        waiting = [net for name, net in self.networks.items() if name not in moved]
+        modules = [m for net in waiting for m in net.modules()]
         parameters = [p for net in waiting for p in net.parameters() if p.requires_grad]
-        collecting = [m for net in waiting for m in net.modules() if getattr(m, "track_running_stats", False)]
+        collecting = [m for m in modules if getattr(m, "track_running_stats", False)]
+        normalised = [m for m in modules if isinstance(m, _SpectralNorm) and m.training]
         for parameter in parameters:
             parameter.requires_grad_(False)
         for module in collecting:
             module.track_running_stats = False
+        for module in normalised:
+            module.training = False
         try:
             yield
         finally:
@@ -125,6 +142,11 @@ class Method(nn.Module, ABC):
                 parameter.requires_grad_(True)
             for module in collecting:
                 module.track_running_stats = True
+            for module in normalised:
+                module.training = True
+
+    def constrain(self, player: str) -> None:
+        """Brings the weights that the player has just moved back to where the paper wants them."""
 
     @property
     def device(self) -> torch.device:

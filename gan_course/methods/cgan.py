@@ -86,7 +86,7 @@ class ConditionalDCGAN(Method):
     paper = "Mirza and Osindero 2014, Conditional Generative Adversarial Nets (with DCGAN's networks)"
     config_class = ConditionalDCGANConfig
     players = {"discriminator": ("discriminator",), "generator": ("generator",)}
-    loss_weights = {"D(x)": 0.0, "D(G(z))": 0.0}
+    loss_weights = losses.WATCHED
     needs = ("image", "label")
 
     def __init__(self, config: ConditionalDCGANConfig) -> None:
@@ -110,8 +110,7 @@ class ConditionalDCGAN(Method):
             fake_scores = self.discriminator(outputs["fake"].detach(), labels)
             return {
                 "discriminator": self.game.discriminator(real_scores, fake_scores),
-                "D(x)": self.game.output(real_scores.detach()).mean(),
-                "D(G(z))": self.game.output(fake_scores.detach()).mean(),
+                **losses.watched(self.game, real_scores, fake_scores),
             }
         return {"generator": self.game.generator(self.discriminator(outputs["fake"], labels))}
 
@@ -133,7 +132,7 @@ class ConditionalDCGAN(Method):
                 f"labels run from {int(labels.min())} to {int(labels.max())}; "
                 f"this model knows 0 to {self.config.num_classes - 1}"
             )
-        noise = self.draw_noise(count, rng) if noise is None else noise
+        noise = self.noise_for(count, noise, rng)
         with evaluating(self.generator):
             return self.generator(noise, labels.long().to(self.device))
 

@@ -107,7 +107,7 @@ class DCGAN(Method):
     paper = "Radford et al. 2016, Deep Convolutional Generative Adversarial Networks"
     config_class = DCGANConfig
     players = {"discriminator": ("discriminator",), "generator": ("generator",)}
-    loss_weights = {"D(x)": 0.0, "D(G(z))": 0.0}
+    loss_weights = losses.WATCHED
 
     def __init__(self, config: DCGANConfig) -> None:
         super().__init__(config)
@@ -130,8 +130,7 @@ class DCGAN(Method):
             fake_scores = self.discriminator(outputs["fake"].detach())
             return {
                 "discriminator": self.game.discriminator(real_scores, fake_scores),
-                "D(x)": self.game.output(real_scores.detach()).mean(),
-                "D(G(z))": self.game.output(fake_scores.detach()).mean(),
+                **losses.watched(self.game, real_scores, fake_scores),
             }
         return {"generator": self.game.generator(self.discriminator(outputs["fake"]))}
 
@@ -141,7 +140,7 @@ class DCGAN(Method):
     def sample(self, count, *, labels=None, noise=None, rng=None) -> Tensor:
         if labels is not None:
             raise ValueError("dcgan takes no labels: it was never told any; use cgan")
-        noise = self.draw_noise(count, rng) if noise is None else noise
+        noise = self.noise_for(count, noise, rng)
         with evaluating(self.generator):
             return self.generator(noise)
 

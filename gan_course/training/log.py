@@ -20,44 +20,62 @@ class Interval:
 
     def __init__(self) -> None:
         self.sums: dict[str, Tensor] = {}
-        self.steps = 0
+        self.counts: dict[str, int] = {}
 
     def add(self, terms: dict[str, Tensor]) -> None:
         """One step's terms, each a scalar."""
         for name, term in terms.items():
             term = term.detach().float()
             self.sums[name] = self.sums[name] + term if name in self.sums else term.clone()
-        self.steps += 1
+            self.counts[name] = self.counts.get(name, 0) + 1
 
     def means(self) -> dict[str, float]:
-        """The mean of every term; waits for the device once."""
+        """The mean of every term over the steps that had it; waits for the device once."""
         if not self.sums:
             return {}
-        values = (torch.stack(list(self.sums.values())) / self.steps).tolist()
-        return dict(zip(self.sums, values, strict=True))
+        sums = torch.stack(list(self.sums.values())).tolist()
+        return {name: total / self.counts[name] for name, total in zip(self.sums, sums, strict=True)}
 
 
 def append(path: Path, row: dict[str, float]) -> None:
-    """Adds a line, with the header if it is the first."""
-    first = not path.exists()
+    """Adds a line, with the header if it is the first.
+
+    A term that no line had before (a player who moves for the first time) gets a column at the end;
+    a term that this line lacks is left empty.
+    """
+    columns = header(path)
+    new = [name for name in row if name not in columns]
+    if columns and new:
+        lines = path.read_text().splitlines()[1:]
+        with replacing(path) as temporary:
+            padded = [line + "," * len(new) for line in lines]
+            temporary.write_text("\n".join([",".join([*columns, *new]), *padded]) + "\n")
     with path.open("a", newline="") as file:
-        writer = csv.DictWriter(file, list(row))
-        if first:
+        writer = csv.DictWriter(file, [*columns, *new], lineterminator="\n")
+        if not columns:
             writer.writeheader()
         writer.writerow(row)
         file.flush()
         os.fsync(file.fileno())
 
 
+def header(path: Path) -> list[str]:
+    """The names of a log's columns; none where there is no log yet."""
+    if not path.exists():
+        return []
+    with path.open(newline="") as file:
+        return next(csv.reader(file), [])
+
+
 def read(path: Path) -> dict[str, np.ndarray]:
-    """The columns of a log by name, float64; an empty dict where there is no log yet."""
+    """The columns of a log by name, float64, NaN where a line is empty; no columns where there is no log."""
     if not path.exists():
         return {}
     with path.open(newline="") as file:
         rows = list(csv.DictReader(file))
     if not rows:
         return {}
-    return {name: np.array([float(row[name]) for row in rows]) for name in rows[0]}
+    return {name: np.array([float(row[name] or "nan") for row in rows]) for name in rows[0]}
 
 
 def cut(path: Path, step: int) -> None:

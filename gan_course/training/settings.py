@@ -5,17 +5,22 @@ import dataclasses
 import torch
 
 from gan_course.methods.base import option
+from gan_course.training import turns
 
 
 @dataclasses.dataclass(frozen=True)
 class TrainingSettings:
     """One run. The command line is derived from these fields."""
 
-    steps: int = option(0, "training steps; one step moves every player once. 0: count in epochs")
+    steps: int = option(0, "training steps, each on one batch; 0: count in epochs")
     epochs: float = option(0.0, "passes over the data, where steps is 0. Both 0: 25 epochs")
     batch_size: int = option(64, "images in a batch")
     seed: int = option(0, "seed of everything: weights, noise, order of the data")
     device: str = option("auto", "auto, cpu, cuda, cuda:1, mps")
+    turns: str = option(
+        "", "who moves when: alternating:K, simultaneous, epochs:K, loss:L or accuracy:A; empty: as the paper"
+    )
+    accumulate: int = option(1, "parts that a batch is worked through in, to save memory")
     precision: str = option("float32", "float32, or bfloat16 for mixed precision")
     channels_last: bool = option(False, "store images with the channels last: faster convolutions")
     ema: float = option(0.0, "decay of the average of the generator's weights, e.g. 0.999; 0: no average")
@@ -29,7 +34,15 @@ class TrainingSettings:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "device", str(self.device))  # a torch.device is welcome; a card holds text
-        for name in ("batch_size", "gpus", "log_every", "sample_every", "save_every", "preview_count"):
+        for name in (
+            "batch_size",
+            "accumulate",
+            "gpus",
+            "log_every",
+            "sample_every",
+            "save_every",
+            "preview_count",
+        ):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be 1 or more")
         for name in ("steps", "epochs", "seed"):
@@ -41,6 +54,12 @@ class TrainingSettings:
             raise ValueError(f"ema is {self.ema}; it must be at least 0 and below 1")
         if not 0 <= self.decay <= 1:
             raise ValueError(f"decay is {self.decay}; it must be from 0 to 1")
+        if self.batch_size % self.accumulate:
+            raise ValueError(
+                f"a batch of {self.batch_size} cannot be worked through in {self.accumulate} equal parts"
+            )
+        if self.turns:
+            turns.parse(self.turns)
         if self.precision not in ("float32", "bfloat16"):
             raise ValueError(f"precision is {self.precision!r}; it must be float32 or bfloat16")
 

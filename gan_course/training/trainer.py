@@ -20,8 +20,10 @@ from tqdm.auto import tqdm
 
 from gan_course import data
 from gan_course.methods import Method
+from gan_course.methods.base import Batch
 from gan_course.progress import shows_progress
 from gan_course.training import checkpoints, log
+from gan_course.training import turns as rules
 from gan_course.training.distributed import split_over_gpus
 from gan_course.training.ema import WeightAverage
 from gan_course.training.files import replacing
@@ -39,7 +41,18 @@ from gan_course.training.run import (
 from gan_course.training.settings import TrainingSettings, choose_device, learning_rate_factor
 
 # Changing these between a run and its resumption would make it another run.
-FIXED_SETTINGS = ("batch_size", "seed", "precision", "channels_last", "ema", "decay", "flip", "preview_count")
+FIXED_SETTINGS = (
+    "batch_size",
+    "accumulate",
+    "seed",
+    "turns",
+    "precision",
+    "channels_last",
+    "ema",
+    "decay",
+    "flip",
+    "preview_count",
+)
 
 
 class Diverged(RuntimeError):
@@ -55,6 +68,8 @@ class State:
     average: WeightAverage
     interval: log.Interval
     step: int = 0
+    seen: dict[str, float] = dataclasses.field(default_factory=dict)
+    """What the rule of the turns watches, as it was in the last step."""
     saved: int | None = None
     """The step of the last checkpoint."""
     seconds: float = 0.0
@@ -75,7 +90,8 @@ class State:
             "method": self.method.state_dict(),
             "optimizers": {player: optimizer.state_dict() for player, optimizer in self.optimizers.items()},
             "average": None if averaged is None else averaged.state_dict(),
-            "interval": {"sums": self.interval.sums, "steps": self.interval.steps},
+            "interval": {"sums": self.interval.sums, "counts": self.interval.counts},
+            "seen": self.seen,
             "random": checkpoints.random_state(),
         }
 
@@ -88,7 +104,8 @@ class State:
             optimizer.load_state_dict(saved["optimizers"][player])
         if self.average.averaged is not None:
             self.average.averaged.load_state_dict(saved["average"])
-        self.interval.sums, self.interval.steps = saved["interval"]["sums"], saved["interval"]["steps"]
+        self.interval.sums, self.interval.counts = saved["interval"]["sums"], saved["interval"]["counts"]
+        self.seen = saved["seen"]
         checkpoints.set_random_state(saved["random"])
 
 
@@ -126,6 +143,8 @@ def train(
     out = Path(out)
     settings = dataclasses.replace(settings or TrainingSettings(), **fields)
     check_fit(method, images, settings)
+    turns = rules.parse(settings.turns or method.turns)
+    settings = dataclasses.replace(settings, turns=rules.written(turns))
     device = choose_device(settings.device)
 
     # ---- 1. The state at step 0 --------------------------------------------------------------------
@@ -162,7 +181,13 @@ def train(
         while state.step < total and not stop.requested:
             batch = laid_out(next(batches), layout)
             scale_learning_rates(state.optimizers, learning_rate_factor(state.step, total, settings.decay))
-            state.interval.add(play(players, state.optimizers, batch, settings.precision))
+            movers = turns.movers(state.step, len(images) // settings.batch_size, state.seen)
+            terms = play(
+                players, state.optimizers, batch, settings.precision, turns, movers, settings.accumulate
+            )
+            state.interval.add(terms)
+            if turns.watches:
+                state.seen = {name: term.item() for name, term in terms.items()}
             state.average.update(state.step)
             state.step += 1
             bar.update()
@@ -198,25 +223,84 @@ def train(
 
 
 def play(
-    method: Method, optimizers: dict[str, torch.optim.Optimizer], batch: dict[str, Tensor], precision: str
+    method: Method,
+    optimizers: dict[str, torch.optim.Optimizer],
+    batch: Batch,
+    precision: str = "float32",
+    turns: rules.Turns = rules.Alternating(),  # noqa: B008 - frozen
+    movers: tuple[str, ...] | None = None,
+    accumulate: int = 1,
 ) -> dict[str, Tensor]:
-    """One step of the game: the generators run once, then every player moves in the method's order.
+    """One step of the game: the generators run once, then the movers move, in the method's order.
 
-    Returns the named terms of all players, still on the device.
+    Args:
+        method, optimizers: the networks, and what moves them, by player.
+        batch: real images and what else the method needs.
+        precision: "float32", or "bfloat16" for mixed precision.
+        turns: the rule; it decides whether the movers see each other's moves, and who is watched.
+        movers: who moves in this step. None: every player.
+        accumulate: parts that the batch is worked through in. With more than one, the generators run
+            again for each player, so that only one part's activations are held at a time.
+
+    Returns:
+        The named terms of those who moved or are watched, still on the device.
     """
+    movers = tuple(method.players) if movers is None else movers
     autocast = torch.autocast(method.device.type, torch.bfloat16, enabled=precision == "bfloat16")
-    seen: dict[str, Tensor] = {}
+    parts = split(batch, accumulate)
     with autocast:
-        outputs = method.forward_generators(batch)
+        shared = generate(method, batch, movers) if accumulate == 1 else None
+    seen: dict[str, Tensor] = {}
     for player in method.players:
-        with method.moving(player), autocast:
-            terms = method.loss(player, batch, outputs)
-            cost = method.total(terms)
-        optimizers[player].zero_grad(set_to_none=True)
-        cost.backward()
-        optimizers[player].step()
-        seen |= {name: term.detach() for name, term in terms.items()}
+        moves = player in movers
+        if not moves and player not in turns.watches:
+            continue
+        mover = (player,) if moves else ()
+        if moves:
+            optimizers[player].zero_grad(set_to_none=True)
+        terms_of_parts = []
+        for part in parts:
+            with autocast:
+                outputs = shared or generate(method, part, mover)
+            with method.moving(*mover), torch.set_grad_enabled(moves), autocast:
+                terms = method.loss(player, part, outputs)
+                cost = method.total(terms) / accumulate
+            if moves:
+                cost.backward()
+            terms_of_parts.append({name: term.detach() for name, term in terms.items()})
+        if moves and not isinstance(turns, rules.Simultaneous):
+            move(method, optimizers, player)
+        seen |= average(terms_of_parts)
+    if isinstance(turns, rules.Simultaneous):
+        for player in movers:
+            move(method, optimizers, player)
     return seen
+
+
+def generate(method: Method, batch: Batch, movers: tuple[str, ...]) -> Batch:
+    """What the players look at; without a graph, and no buffer moved, where no mover changes a generator."""
+    moved = {network for player in movers for network in method.players[player]}
+    if moved & set(method.sampling_networks):
+        return method.forward_generators(batch)
+    with method.moving(), torch.no_grad():
+        return method.forward_generators(batch)
+
+
+def move(method: Method, optimizers: dict[str, torch.optim.Optimizer], player: str) -> None:
+    """The player's step along the gradients that it has."""
+    optimizers[player].step()
+    method.constrain(player)
+
+
+def split(batch: Batch, parts: int) -> list[Batch]:
+    """The batch in `parts` equal parts, in order."""
+    pieces = {name: value.chunk(parts) for name, value in batch.items()}
+    return [{name: piece[k] for name, piece in pieces.items()} for k in range(parts)]
+
+
+def average(terms: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+    """The mean of each term over the parts of a batch."""
+    return {name: torch.stack([part[name] for part in terms]).mean() for name in terms[0]}
 
 
 def laid_out(batch: dict[str, Tensor], layout: torch.memory_format) -> dict[str, Tensor]:
