@@ -7,7 +7,8 @@ a curve, and used with any pair of networks.
 Sources: minimax and non-saturating, Goodfellow et al. 2014, equation 1 and section 3; least squares,
 Mao et al. 2017, equation 2 with a = 0, b = c = 1; hinge, Lim and Ye 2017 and Miyato et al. 2018,
 equations 16 and 17; Wasserstein, Arjovsky et al. 2017, equation 2; gradient penalty, Gulrajani et al.
-2017, equation 3.
+2017, equation 3; label smoothing, Salimans et al. 2016, section 3.4; R1 penalty, Mescheder et al. 2018,
+equation 9.
 """
 
 from collections.abc import Callable
@@ -106,6 +107,79 @@ def game(name: str) -> Game:
     return GAMES[name]
 
 
+def label_smoothed(game: Game, amount: float) -> Game:
+    """The game in which the discriminator's label for real images is 1 - amount in place of 1.
+
+    One-sided (Salimans et al. 2016, section 3.4): generated images keep the label 0. With another label
+    for them the best discriminator would call likely what the generator makes, where no data are.
+
+    Args:
+        game: one with labels: minimax, non-saturating or least squares.
+        amount: in [0, 1); 0 is the game itself.
+
+    Raises ValueError for another game or amount.
+    """
+    if not 0 <= amount < 1:
+        raise ValueError(f"label_smoothing is {amount}; it must be at least 0 and below 1")
+    if amount == 0:
+        return game
+    labelled = {
+        binary_cross_entropy_discriminator: _cross_entropy,
+        least_squares_discriminator: _half_square,
+    }
+    if game.discriminator not in labelled:
+        raise ValueError(
+            f"label_smoothing is {amount}, and the game has no labels to smooth; "
+            "game must be one of minimax, non_saturating, least_squares"
+        )
+    cost = labelled[game.discriminator]
+
+    def discriminator(real_scores: Tensor, fake_scores: Tensor) -> Tensor:
+        return cost(real_scores, 1 - amount) + cost(fake_scores, 0.0)
+
+    return game._replace(discriminator=discriminator)
+
+
+def _cross_entropy(scores: Tensor, label: float) -> Tensor:
+    """-E[label log D + (1 - label) log(1 - D)] with D = sigmoid(score)."""
+    scores = _full_precision(scores)
+    return (F.softplus(scores) - label * scores).mean()
+
+
+def _half_square(scores: Tensor, label: float) -> Tensor:
+    """1/2 E[(D - label)^2]."""
+    return 0.5 * (_full_precision(scores) - label).square().mean()
+
+
+def label_swapped(game: Game, probability: float) -> Game:
+    """The game in which now and then the discriminator is told that real is generated and vice versa.
+
+    One coin for a whole move (Chintala et al. 2016, trick 6). A coin for each image would, for the
+    cross-entropy, be label smoothing of both kinds in the mean, with noise added.
+
+    Args:
+        game: any.
+        probability: of a swap, in [0, 1]; 0 is the game itself, 1 swaps always.
+
+    Raises ValueError for a probability that is none.
+    """
+    if not 0 <= probability <= 1:
+        raise ValueError(f"label_swapping is {probability}; it must be a probability, from 0 to 1")
+    if probability == 0:
+        return game
+
+    def discriminator(real_scores: Tensor, fake_scores: Tensor) -> Tensor:
+        # both costs are computed, on scores only: asking the coin would make the machine wait for the device
+        swap = torch.rand((), device=real_scores.device) < probability
+        return torch.where(
+            swap,
+            game.discriminator(fake_scores, real_scores),
+            game.discriminator(real_scores, fake_scores),
+        )
+
+    return game._replace(discriminator=discriminator)
+
+
 WATCHED = dict.fromkeys(("D(x)", "D(G(z))", "D accuracy"), 0.0)
 """The terms of `watched` with the weight 0: logged, never minimised."""
 
@@ -148,3 +222,19 @@ def gradient_penalty(
     # vector_norm has a zero subgradient at zero, where sqrt(sum(g^2)) would give NaN
     norms = torch.linalg.vector_norm(_full_precision(gradient).flatten(1), dim=1)
     return (norms - 1).square().mean()
+
+
+def r1_penalty(real_scores: Tensor, real: Tensor) -> Tensor:
+    """E[||gradient of D at x||^2] over real x only; the R1 penalty is gamma / 2 times this.
+
+    Args:
+        real_scores: of any shape with N first, computed from `real` by a discriminator that does not mix
+            samples (no batch norm).
+        real: [N, ...], which required a gradient when the scores were computed: the pass that the
+            discriminator's cost needs anyway serves the penalty too.
+
+    Returns:
+        A scalar whose gradient reaches the discriminator's parameters.
+    """
+    (gradient,) = torch.autograd.grad(real_scores.sum(), real, create_graph=True)
+    return _full_precision(gradient).flatten(1).square().sum(1).mean()

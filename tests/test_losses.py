@@ -169,6 +169,102 @@ def test_the_optimal_discriminator_costs_what_the_paper_says(name):
     assert min(at) == at[2]
 
 
+# ---- labels smoothed and swapped -----------------------------------------------------------------------
+
+SMOOTHED = {  # the discriminator's cost as the papers write it, with the label y in place of 1
+    "minimax": lambda r, f, y: (
+        -y * math.log(sigmoid(r)) - (1 - y) * math.log(1 - sigmoid(r)) - math.log(1 - sigmoid(f))
+    ),
+    "least_squares": lambda r, f, y: 0.5 * (r - y) ** 2 + 0.5 * f**2,
+}
+SMOOTHED["non_saturating"] = SMOOTHED["minimax"]
+
+
+@settings(max_examples=30, deadline=None)
+@given(real=st.floats(-15, 15), fake=st.floats(-15, 15), amount=st.floats(0, 0.9))
+@pytest.mark.parametrize("name", SMOOTHED)
+def test_smoothed_costs_are_the_formulas(name, real, fake, amount):
+    game = losses.label_smoothed(losses.game(name), amount)
+    scores = (torch.tensor([s, s], dtype=torch.float64) for s in (real, fake))
+    expected = SMOOTHED[name](real, fake, 1 - amount)
+    assert game.discriminator(*scores).item() == pytest.approx(expected, rel=1e-9, abs=1e-9)
+
+
+@pytest.mark.parametrize("name", SMOOTHED)
+def test_smoothing_changes_the_discriminators_target_for_real_images_only(name):
+    game, plain = losses.label_smoothed(losses.game(name), 0.2), losses.game(name)
+    assert game[1:] == plain[1:]
+    real = torch.zeros(1, requires_grad=True)
+    fake = torch.tensor([-30.0 if name != "least_squares" else 0.0])
+    optimizer = torch.optim.LBFGS([real], max_iter=50)
+
+    def cost():
+        optimizer.zero_grad()
+        value = game.discriminator(real, fake)
+        value.backward()
+        return value
+
+    optimizer.step(cost)
+    assert game.output(real).item() == pytest.approx(0.8, abs=1e-3)
+
+
+def test_smoothing_by_nothing_is_the_game_itself():
+    for name in GAMES:
+        assert losses.label_smoothed(losses.game(name), 0.0) is losses.game(name)
+
+
+@pytest.mark.parametrize("size", [90.0, 30000.0])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_smoothed_costs_of_extreme_scores(dtype, size):
+    game = losses.label_smoothed(losses.game("non_saturating"), 0.1)
+    real, fake = (torch.tensor([s], dtype=dtype, requires_grad=True) for s in (size, -size))
+    cost = game.discriminator(real, fake)
+    assert cost.dtype == torch.float32
+    assert cost.item() == pytest.approx(0.1 * real.item())  # too sure of a real image
+    cost.backward()
+    assert real.grad.item() == pytest.approx(0.1, rel=0.01)
+
+
+@pytest.mark.parametrize("amount", [-0.1, 1.0, math.nan])
+def test_smoothing_that_is_refused(amount):
+    with pytest.raises(
+        ValueError, match=rf"^label_smoothing is {amount}; it must be at least 0 and below 1$"
+    ):
+        losses.label_smoothed(losses.game("minimax"), amount)
+
+
+@pytest.mark.parametrize("name", ["hinge", "wasserstein"])
+def test_games_without_labels(name):
+    with pytest.raises(ValueError, match=r"game must be one of minimax, non_saturating, least_squares$"):
+        losses.label_smoothed(losses.game(name), 0.1)
+
+
+@settings(max_examples=20, deadline=None)
+@given(real=scores, fake=scores)
+@pytest.mark.parametrize("name", GAMES)
+def test_a_swap_exchanges_the_roles(name, real, fake):
+    game, plain = losses.label_swapped(losses.game(name), 1.0), losses.game(name)
+    real, fake = torch.tensor(real, dtype=torch.float64), torch.tensor(fake, dtype=torch.float64)
+    assert game.discriminator(real, fake).item() == plain.discriminator(fake, real).item()
+    assert game[1:] == plain[1:]
+    assert losses.label_swapped(plain, 0.0) is plain
+
+
+def test_swaps_come_as_often_as_asked_for_and_for_the_whole_move():
+    torch.manual_seed(0)
+    game = losses.label_swapped(losses.game("wasserstein"), 0.3)
+    real, fake = torch.tensor([2.0, 4.0]), torch.tensor([-1.0, 1.0])
+    costs = torch.stack([game.discriminator(real, fake) for _ in range(2000)])
+    assert set(costs.tolist()) == {-3.0, 3.0}
+    assert (costs > 0).float().mean().item() == pytest.approx(0.3, abs=0.04)
+
+
+@pytest.mark.parametrize("probability", [-0.1, 1.1, math.nan])
+def test_swapping_that_is_refused(probability):
+    with pytest.raises(ValueError, match=rf"^label_swapping is {probability}; it must be a probability"):
+        losses.label_swapped(losses.game("minimax"), probability)
+
+
 # ---- the gradient penalty ----------------------------------------------------------------------------
 
 
@@ -268,3 +364,49 @@ def test_a_penalty_in_bfloat16_is_computed_in_float32():
 def test_real_and_fake_of_two_shapes_are_refused():
     with pytest.raises(ValueError, match=r"^real \(4, 3\) and fake \(5, 3\) must have one shape$"):
         losses.gradient_penalty(lambda x: x.sum(1), torch.ones(4, 3), torch.ones(5, 3))
+
+
+# ---- the R1 penalty ------------------------------------------------------------------------------------
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    weights=st.lists(st.floats(-3, 3), min_size=6, max_size=6),
+    count=st.integers(1, 5),
+    shape=st.sampled_from([(6,), (1, 2, 3), (6, 1, 1)]),
+)
+def test_r1_of_a_linear_critic_is_its_squared_length(weights, count, shape):
+    w = torch.tensor(weights, dtype=torch.float64)
+    real = torch.randn(count, *shape, dtype=torch.float64, requires_grad=True)
+    penalty = losses.r1_penalty(real.flatten(1) @ w, real)
+    assert penalty.shape == ()
+    assert penalty.item() == pytest.approx(w.square().sum().item(), abs=1e-9)
+
+
+def test_r1_is_the_mean_over_images_and_trains_the_critic():
+    """s(x) = a |x|^2 / 2 has the gradient a x, so the penalty is a^2 E|x|^2 and its derivative 2 a E|x|^2."""
+    a = torch.tensor(3.0, dtype=torch.float64, requires_grad=True)
+    real = torch.randn(5, 3, dtype=torch.float64, requires_grad=True)
+    penalty = losses.r1_penalty(a * real.square().sum(1) / 2, real)
+    lengths = real.detach().square().sum(1).mean()
+    assert penalty.item() == pytest.approx(9 * lengths.item())
+    penalty.backward()
+    assert a.grad.item() == pytest.approx(6 * lengths.item())
+
+
+def test_r1_of_a_flat_critic_has_finite_gradients():
+    critic = nn.Linear(4, 1)
+    nn.init.zeros_(critic.weight)
+    real = torch.randn(3, 4, requires_grad=True)
+    penalty = losses.r1_penalty(critic(real), real)
+    assert penalty.item() == 0
+    penalty.backward()
+    assert torch.equal(critic.weight.grad, torch.zeros(1, 4))
+
+
+def test_r1_in_bfloat16_is_summed_in_float32():
+    w = torch.full((4096,), 0.0625, dtype=torch.bfloat16)
+    real = torch.randn(5, 4096).bfloat16().requires_grad_()
+    penalty = losses.r1_penalty(real @ w, real)
+    assert penalty.dtype == torch.float32
+    assert penalty.item() == pytest.approx(16.0)

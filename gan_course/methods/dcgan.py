@@ -2,6 +2,9 @@
 
 Radford, Metz, Chintala: Unsupervised Representation Learning with Deep Convolutional Generative
 Adversarial Networks, ICLR 2016 (arXiv:1511.06434).
+
+The networks below are the paper's. Tricks of other papers are options, off by default: they exchange
+layers (gan_course/nn/blocks.py) or change the game (gan_course/losses.py).
 """
 
 import dataclasses
@@ -22,6 +25,7 @@ from gan_course.methods.base import (
     evaluating,
     option,
 )
+from gan_course.nn import blocks
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,6 +42,31 @@ class DCGANConfig:
     learning_rate: float = option(0.0002, "Adam's step size, both players")
     beta1: float = option(0.5, "Adam's first beta; 0.9 made training oscillate (section 4)")
     init_std: float = option(0.02, "standard deviation of the initial weights")
+
+    kernel_size: int = option(4, "of the layers that halve or double: 3, 4, 5 or 6")
+    upsampling: str = option("transposed", "how the generator doubles: " + ", ".join(blocks.UPSAMPLING))
+    generator_norm: str = option("batch", "generator's normalisation: " + ", ".join(blocks.NORMS))
+    discriminator_norm: str = option("batch", "discriminator's: " + ", ".join([*blocks.NORMS, "spectral"]))
+    generator_activation: str = option("relu", "generator's: " + ", ".join(blocks.ACTIVATIONS))
+    discriminator_activation: str = option("leaky_relu", "discriminator's: " + ", ".join(blocks.ACTIVATIONS))
+    generator_dropout: float = option(0.0, "share of each hidden layer of the generator dropped in training")
+    discriminator_dropout: float = option(0.0, "the same in the discriminator")
+    label_smoothing: float = option(0.0, "how far below 1 the discriminator's label of real images is")
+    label_swapping: float = option(
+        0.0, "probability that in a move the discriminator is told real for generated and vice versa"
+    )
+    instance_noise: float = option(
+        0.0, "standard deviation of the noise on every image that the discriminator sees"
+    )
+    instance_noise_steps: int = option(
+        0, "discriminator's moves over which this noise falls linearly to zero; 0: it stays"
+    )
+    r1: float = option(
+        0.0, "weight gamma of the R1 penalty; needs a discriminator_norm other than batch, e.g. none"
+    )
+    discriminator_learning_rate: float = option(
+        0.0, "the discriminator's own step size (two time scales); 0: learning_rate"
+    )
 
 
 class Generator(nn.Sequential):
@@ -91,11 +120,11 @@ class Discriminator(nn.Sequential):
 
 
 def initialise(network: nn.Module, std: float) -> None:
-    """Weights N(0, std) (section 4); batch-norm gains N(1, std), offsets 0, as in the authors' code."""
+    """Weights N(0, std) (section 4); gains of norms N(1, std), offsets 0, as in the authors' code."""
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
             nn.init.normal_(module.weight, 0.0, std)
-        elif isinstance(module, nn.BatchNorm2d):
+        elif isinstance(module, nn.BatchNorm2d | nn.InstanceNorm2d | nn.GroupNorm):
             nn.init.normal_(module.weight, 1.0, std)
             nn.init.zeros_(module.bias)
 
@@ -114,11 +143,32 @@ class DCGAN(Method):
         check_power_of_two(config.image_size)
         check_positive(config, "channels", "noise_size", "ngf", "ndf")
         check_noise(config.noise)
-        self.game = losses.game(config.game)
-        self.generator = Generator(config.noise_size, config.channels, config.image_size, config.ngf)
-        self.discriminator = Discriminator(config.channels, config.image_size, config.ndf)
+        check_tricks(config)
+        game = losses.label_smoothed(losses.game(config.game), config.label_smoothing)
+        self.game = losses.label_swapped(game, config.label_swapping)
+        self.loss_weights = losses.WATCHED | {"R1": config.r1 / 2}  # Mescheder et al. 2018, equation 9
+        self.generator = blocks.vary(
+            Generator(config.noise_size, config.channels, config.image_size, config.ngf),
+            kernel_size=config.kernel_size,
+            upsampling=config.upsampling,
+            norm=config.generator_norm,
+            activation=config.generator_activation,
+            dropout=config.generator_dropout,
+        )
+        spectral = config.discriminator_norm == "spectral"
+        self.discriminator = blocks.vary(
+            Discriminator(config.channels, config.image_size, config.ndf),
+            kernel_size=config.kernel_size,
+            norm="none" if spectral else config.discriminator_norm,
+            activation=config.discriminator_activation,
+            dropout=config.discriminator_dropout,
+        )
         initialise(self.generator, config.init_std)
         initialise(self.discriminator, config.init_std)
+        if spectral:
+            blocks.normalise_spectrally(self.discriminator)
+        if config.instance_noise > 0:
+            self.register_buffer("moves", torch.zeros(()))  # of the discriminator: the noise falls with them
 
     def forward_generators(self, batch: Batch) -> Batch:
         return {"fake": self.generator(self.draw_noise(len(batch["image"])))}
@@ -126,13 +176,28 @@ class DCGAN(Method):
     def loss(self, player: str, batch: Batch, outputs: Batch) -> dict[str, Tensor]:
         if player == "discriminator":
             # real and fake go through separately: each gets the batch statistics of its own kind
-            real_scores = self.discriminator(batch["image"])
-            fake_scores = self.discriminator(outputs["fake"].detach())
-            return {
-                "discriminator": self.game.discriminator(real_scores, fake_scores),
-                **losses.watched(self.game, real_scores, fake_scores),
-            }
-        return {"generator": self.game.generator(self.discriminator(outputs["fake"]))}
+            penalised = self.config.r1 > 0 and torch.is_grad_enabled()
+            real = self.veiled(batch["image"]).detach().requires_grad_(penalised)
+            real_scores = self.discriminator(real)
+            fake_scores = self.discriminator(self.veiled(outputs["fake"].detach()))
+            terms = {"discriminator": self.game.discriminator(real_scores, fake_scores)}
+            if penalised:
+                terms["R1"] = losses.r1_penalty(real_scores, real)
+            return terms | losses.watched(self.game, real_scores, fake_scores)
+        return {"generator": self.game.generator(self.discriminator(self.veiled(outputs["fake"])))}
+
+    def veiled(self, images: Tensor) -> Tensor:
+        """Images as the discriminator sees them: under instance noise (Sønderby et al. 2017), if any."""
+        if self.config.instance_noise == 0:
+            return images
+        level = self.config.instance_noise
+        if self.config.instance_noise_steps > 0:
+            level = level * torch.clamp(1 - self.moves / self.config.instance_noise_steps, min=0)
+        return images + level * torch.randn_like(images)
+
+    def constrain(self, player: str) -> None:
+        if player == "discriminator" and self.config.instance_noise > 0:
+            self.moves += 1
 
     def draw_noise(self, count: int, rng: torch.Generator | None = None) -> Tensor:
         return draw(self.config.noise, (count, self.config.noise_size), rng, self.device)
@@ -145,7 +210,29 @@ class DCGAN(Method):
             return self.generator(noise)
 
     def optimizer(self, player: str) -> torch.optim.Optimizer:
-        betas = (self.config.beta1, 0.999)
-        return torch.optim.Adam(
-            self.parameters_of(player), lr=self.config.learning_rate, betas=betas, fused=True
+        rate, betas = self.config.learning_rate, (self.config.beta1, 0.999)
+        if player == "discriminator":
+            rate = self.config.discriminator_learning_rate or rate
+        return torch.optim.Adam(self.parameters_of(player), lr=rate, betas=betas, fused=True)
+
+
+def check_tricks(config: DCGANConfig) -> None:
+    """Raises ValueError for a trick's value that the functions it goes to cannot name as an option."""
+    for name in ("instance_noise", "instance_noise_steps", "r1", "discriminator_learning_rate"):
+        if getattr(config, name) < 0:
+            raise ValueError(f"{name} is {getattr(config, name)}; it must be 0 or more")
+    allowed_norms = {"generator": [*blocks.NORMS], "discriminator": [*blocks.NORMS, "spectral"]}
+    for player, norms in allowed_norms.items():
+        blocks.check_choice(f"{player}_norm", getattr(config, f"{player}_norm"), norms)
+        blocks.check_choice(
+            f"{player}_activation", getattr(config, f"{player}_activation"), blocks.ACTIVATIONS
+        )
+        dropout = getattr(config, f"{player}_dropout")
+        if not 0 <= dropout < 1:
+            raise ValueError(f"{player}_dropout is {dropout}; it must be at least 0 and below 1")
+    if config.r1 > 0 and config.discriminator_norm == "batch":
+        others = ", ".join(norm for norm in allowed_norms["discriminator"] if norm != "batch")
+        raise ValueError(
+            f"r1 is {config.r1}, and batch norm mixes the images whose gradients it penalises one by one; "
+            f"discriminator_norm must be one of {others}"
         )

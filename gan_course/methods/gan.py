@@ -30,10 +30,12 @@ class GANConfig:
     game: str = option("non_saturating", "the losses: " + ", ".join(losses.GAMES))
     optimizer: str = option("sgd", "sgd with momentum, as in the paper, or adam")
     # the paper's 0.1 is for images in [0, 1]; for images in [-1, 1] it ends in numbers that are not finite
-    learning_rate: float = option(0.03, "step size of both players (with adam, try 0.0002)")
+    learning_rate: float = option(0.03, "step size (with adam, try 0.0002)")
+    discriminator_learning_rate: float = option(0.0, "the discriminator's own step size; 0: learning_rate")
     beta1: float = option(0.5, "momentum of sgd, or adam's first beta")
-    init_range: float = option(
-        0.05, "generator weights start uniform on [-r, r], discriminator's on [-r/10, r/10]"
+    init_range: float = option(0.05, "r: the generator's weights start uniform on [-r, r]")
+    discriminator_init_range: float = option(
+        0.0, "the same for the discriminator; 0: a tenth of the generator's, as in the paper's experiment"
     )
 
 
@@ -116,10 +118,13 @@ class GAN(Method):
             raise ValueError(f"output is {config.output!r}; it must be tanh or linear")
         if config.optimizer not in ("sgd", "adam"):
             raise ValueError(f"optimizer is {config.optimizer!r}; it must be sgd or adam")
+        for name in ("discriminator_learning_rate", "discriminator_init_range"):
+            if getattr(config, name) < 0:
+                raise ValueError(f"{name} is {getattr(config, name)}; it must be 0 or more")
         self.generator = Generator(config)
         self.discriminator = Discriminator(config)
         initialise(self.generator, config.init_range)
-        initialise(self.discriminator, config.init_range / 10)
+        initialise(self.discriminator, config.discriminator_init_range or config.init_range / 10)
 
     def forward_generators(self, batch: Batch) -> Batch:
         return {"fake": self.generator(self.draw_noise(len(batch["image"])))}
@@ -145,8 +150,9 @@ class GAN(Method):
             return self.generator(noise)
 
     def optimizer(self, player: str) -> torch.optim.Optimizer:
-        parameters = self.parameters_of(player)
+        parameters, rate = self.parameters_of(player), self.config.learning_rate
+        if player == "discriminator":
+            rate = self.config.discriminator_learning_rate or rate
         if self.config.optimizer == "adam":
-            betas = (self.config.beta1, 0.999)
-            return torch.optim.Adam(parameters, lr=self.config.learning_rate, betas=betas, fused=True)
-        return torch.optim.SGD(parameters, lr=self.config.learning_rate, momentum=self.config.beta1)
+            return torch.optim.Adam(parameters, lr=rate, betas=(self.config.beta1, 0.999), fused=True)
+        return torch.optim.SGD(parameters, lr=rate, momentum=self.config.beta1)
