@@ -70,8 +70,34 @@ def test_the_classifier_refuses_another_size():
 
 def test_training_a_classifier_needs_labels():
     images = data.ImageSet(name="blank", tensors={"image": torch.zeros(64, 1, 32, 32, dtype=torch.uint8)})
-    with pytest.raises(ValueError, match="needs labels; the data set blank has none"):
+    with pytest.raises(ValueError, match="needs labels or tags; the data set blank has neither"):
         metrics.train_classifier(images)
+
+
+def test_a_classifier_answers_each_kind_of_tag_by_itself():
+    config = metrics.ClassifierConfig(channels=3, num_classes=5, groups=(3, 2), image_size=64, features=4)
+    classifier = metrics.Classifier(config).eval()
+    images = torch.randn(7, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        logits = classifier(images)
+    read = metrics.predict(classifier, images)
+    assert torch.equal(read, torch.stack([logits[:, :3].argmax(1), logits[:, 3:].argmax(1)], dim=1))
+    joint = metrics.joint_probabilities(classifier, logits)
+    assert joint.shape == (7, 6)
+    assert torch.allclose(joint.view(7, 3, 2).sum(2), logits[:, :3].double().softmax(1))
+    assert torch.allclose(joint.view(7, 3, 2).sum(1), logits[:, 3:].double().softmax(1))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"image_size": 48}, "image_size is 48; it must be 32 or a multiple of it"),
+        ({"groups": (3, 4)}, r"groups is \(3, 4\); the places must sum to num_classes, 10"),
+    ],
+)
+def test_a_classifier_that_cannot_be_built_says_why(options, message):
+    with pytest.raises(ValueError, match=message):
+        metrics.ClassifierConfig(**options)
 
 
 def test_a_classifier_learns_two_easy_classes():
@@ -103,3 +129,16 @@ def test_the_shipped_judge_reads_held_out_digits():
     assert accuracy >= 0.985
     assert card["metrics"]["accuracy on mnist-full"] >= 0.985
     assert card["metrics"]["digits in mnist-full"] == 10_000
+
+
+def test_the_shipped_judge_reads_faces_of_another_seed():
+    classifier, card = weights.load("face-classifier")
+    unseen = data.load("faces", image_size=64, count=300, seed=2)
+    batch = unseen.batch(torch.arange(300))
+    right = metrics.predict(classifier, batch["image"]) == metrics.tag_numbers(batch["tags"])
+    hair, eyes, skin, glasses = right.double().mean(dim=0).tolist()
+    assert min(hair, skin, glasses) >= 0.98
+    assert eyes >= 0.95
+    assert card["metrics"]["held-out faces"] == 2000
+    assert card["metrics"]["seed of the held-out faces"] != card["settings"]["seed"]
+    assert card["metrics"]["accuracy, eyes"] == pytest.approx(eyes, abs=0.02)

@@ -5,18 +5,39 @@ from gan_course.metrics.classifier import (
     ClassifierConfig,
     accuracy_by_class,
     embed,
+    joint_probabilities,
     predict,
+    tag_numbers,
     train_classifier,
 )
-from gan_course.metrics.manifold import nearest, precision_recall
+from gan_course.metrics.distances import Estimate, frechet_distance, inception_score, kernel_distance
+from gan_course.metrics.evaluation import draw_of, draw_real, evaluate
+from gan_course.metrics.extractors import Embedded, Features, features
+from gan_course.metrics.manifold import density_coverage, nearest, precision_recall
+from gan_course.metrics.segmentation import SegmentationScore, segmentation_score
 
 __all__ = [
     "Classifier",
     "ClassifierConfig",
+    "Embedded",
+    "Estimate",
+    "Features",
+    "SegmentationScore",
     "accuracy_by_class",
+    "density_coverage",
+    "draw_of",
+    "draw_real",
     "embed",
+    "evaluate",
+    "features",
+    "frechet_distance",
+    "inception_score",
+    "joint_probabilities",
+    "kernel_distance",
     "nearest",
     "precision_recall",
     "predict",
+    "segmentation_score",
+    "tag_numbers",
     "train_classifier",
 ]
