@@ -48,9 +48,8 @@ def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
 
 
 def test_names_and_configurations():
-    assert methods.names() == ["gan", "dcgan", "cgan"]
     assert methods.config_class("dcgan")().image_size == 64
-    for name in methods.names():
+    for name in NAMES:
         method = tiny(name)
         assert isinstance(method, methods.method_class(name))
         assert list(method.networks) == ["generator", "discriminator"]
@@ -59,7 +58,7 @@ def test_names_and_configurations():
 
 
 def test_unknown_method_and_field_list_the_known():
-    with pytest.raises(ValueError, match=r"^unknown method 'dgan'; known methods: gan, dcgan, cgan$"):
+    with pytest.raises(ValueError, match=r"^unknown method 'dgan'; known methods: gan, dcgan, cgan, "):
         methods.build("dgan")
     with pytest.raises(
         ValueError, match=r"^cgan has no option ngff, size; its options: image_size, channels"

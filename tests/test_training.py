@@ -19,7 +19,7 @@ from safetensors.torch import load_file
 from gan_course import methods, progress, training
 from gan_course.data import ImageSet
 from gan_course.training import checkpoints, log, trainer
-from gan_course.training.distributed import split_over_gpus
+from gan_course.training.views import split_over_gpus
 from gan_course.training.ema import WeightAverage
 from gan_course.training.files import replacing
 from gan_course.training.interrupts import StopRequest
@@ -316,7 +316,9 @@ def test_samples_are_drawn_from_the_average(tmp_path, monkeypatch):
 def test_a_checkpoint_holds_plain_values_only(tmp_path):
     train(tmp_path / "a", ema=0.5)
     state = final(tmp_path / "a")
-    assert set(state) == {"step", "seconds", "method", "optimizers", "average", "interval", "random"}
+    parts = {"step", "seconds", "method", "optimizers", "average", "interval", "seen", "random"}
+    assert set(state) == parts
+    assert len(state["random"]) == 1  # one entry a process
 
 
 def test_the_checkpoint_before_is_kept(tmp_path):
@@ -689,9 +691,15 @@ def test_a_full_disk_gives_one_clear_error(tmp_path, monkeypatch, error):
         save(state, path)
 
     monkeypatch.setattr(torch, "save", save_until_full)
-    message = r"^could not write .*checkpoint\.pt: .*(No space left|file write failed).*untouched$"
-    with pytest.raises(OSError, match=message):
+    with pytest.raises(OSError, match=r"No space left|file write failed") as raised:
         train(out, steps=8, save_every=2)
+    said = str(raised.value)
+    assert said.startswith(f"could not write {out / 'checkpoint.pt'}: ")
+    assert said.endswith(
+        f"what was there before is untouched; stopped at step 4, the last good checkpoint is "
+        f"{out / 'checkpoint.pt'}, step 2. To go on, mend the cause and run the same again with "
+        "resume=True (on the command line: --resume)."
+    )
     assert final(out)["step"] == 2
     assert not [p.name for p in out.iterdir() if p.name.endswith(".tmp")]
     monkeypatch.undo()
@@ -904,9 +912,9 @@ def test_every_player_trains_at_the_scaled_rate(tmp_path, monkeypatch):
     rates = []
     original = trainer.play
 
-    def spy(method, optimizers, batch, precision):
+    def spy(method, optimizers, *others):
         rates.append({player: o.param_groups[0]["lr"] for player, o in optimizers.items()})
-        return original(method, optimizers, batch, precision)
+        return original(method, optimizers, *others)
 
     monkeypatch.setattr(trainer, "play", spy)
     run = train(tmp_path / "run", steps=4, decay=1.0)

@@ -41,7 +41,9 @@ def load(folder: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
         raise FileNotFoundError(f"no checkpoint in {folder}: expected {NAME} or {PREVIOUS}")
     for path in found:
         try:
-            return torch.load(path, map_location=device, weights_only=True)
+            state = torch.load(path, map_location=device, weights_only=True)
+            int(state["step"])  # a checkpoint, and not just any file of torch's
+            return state
         except Exception as error:  # a damaged file fails in as many ways as it has bytes
             reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
             warnings.warn(f"{path} cannot be read ({reason})", stacklevel=2)
@@ -51,15 +53,19 @@ def load(folder: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
 
 
 def random_state() -> dict[str, Any]:
-    """The state of torch's random generators, on the CPU and on every GPU."""
+    """The state of torch's random generators, on the CPU and on every device."""
     state: dict[str, Any] = {"cpu": torch.get_rng_state()}
     if torch.cuda.is_available():
         state["cuda"] = torch.cuda.get_rng_state_all()
+    if torch.backends.mps.is_available():
+        state["mps"] = torch.mps.get_rng_state()
     return state
 
 
 def set_random_state(state: dict[str, Any]) -> None:
-    """Restores what `random_state` returned; GPUs that this machine lacks are passed over."""
+    """Restores what `random_state` returned; devices that this machine lacks are passed over."""
     torch.set_rng_state(state["cpu"].cpu())
     for index, gpu_state in enumerate(state.get("cuda", [])[: torch.cuda.device_count()]):
         torch.cuda.set_rng_state(gpu_state.cpu(), index)
+    if "mps" in state and torch.backends.mps.is_available():
+        torch.mps.set_rng_state(state["mps"].cpu())

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gan_course.training import distributed
 from gan_course.training.files import replacing
 
 
@@ -29,12 +30,23 @@ class Interval:
             self.sums[name] = self.sums[name] + term if name in self.sums else term.clone()
             self.counts[name] = self.counts.get(name, 0) + 1
 
+    def average_over_ranks(self) -> None:
+        """Every rank's sums become their mean over the ranks."""
+        distributed.average(self.sums.values())
+
     def means(self) -> dict[str, float]:
-        """The mean of every term over the steps that had it; waits for the device once."""
-        if not self.sums:
-            return {}
-        sums = torch.stack(list(self.sums.values())).tolist()
-        return {name: total / self.counts[name] for name, total in zip(self.sums, sums, strict=True)}
+        """The mean of every term over the steps that had it and over the ranks."""
+        totals = numbers(self.sums)
+        return {name: total / self.counts[name] for name, total in totals.items()}
+
+
+def numbers(terms: dict[str, Tensor]) -> dict[str, float]:
+    """Scalars on the device as numbers, means over the ranks; the machine waits for the device once."""
+    if not terms:
+        return {}
+    values = torch.stack([term.float() for term in terms.values()])
+    distributed.average([values])
+    return dict(zip(terms, values.tolist(), strict=True))
 
 
 def append(path: Path, row: dict[str, float]) -> None:

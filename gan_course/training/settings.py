@@ -23,10 +23,13 @@ class TrainingSettings:
     accumulate: int = option(1, "parts that a batch is worked through in, to save memory")
     precision: str = option("float32", "float32, or bfloat16 for mixed precision")
     channels_last: bool = option(False, "store images with the channels last: faster convolutions")
+    compile: bool = option(False, "compile the networks (torch.compile): slow to start, then faster on a GPU")
     ema: float = option(0.0, "decay of the average of the generator's weights, e.g. 0.999; 0: no average")
+    warmup: int = option(0, "first steps, over which the learning rates rise linearly")
     decay: float = option(0.0, "last share of the run over which the learning rates fall linearly, e.g. 0.5")
     flip: bool = option(False, "mirror each training image with probability 1/2")
-    gpus: int = option(1, "CUDA devices that share each batch")
+    gpus: int = option(1, "CUDA devices that share each batch within one process (torchrun is faster)")
+    tensorboard: bool = option(False, "write for TensorBoard too (needs the package tensorboard)")
     log_every: int = option(50, "steps between two lines of log.csv")
     sample_every: int = option(500, "steps between two sample grids")
     save_every: int = option(500, "steps between two checkpoints")
@@ -34,18 +37,11 @@ class TrainingSettings:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "device", str(self.device))  # a torch.device is welcome; a card holds text
-        for name in (
-            "batch_size",
-            "accumulate",
-            "gpus",
-            "log_every",
-            "sample_every",
-            "save_every",
-            "preview_count",
-        ):
+        counts = ("batch_size", "accumulate", "gpus", "log_every", "sample_every", "save_every")
+        for name in (*counts, "preview_count"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be 1 or more")
-        for name in ("steps", "epochs", "seed"):
+        for name in ("steps", "epochs", "seed", "warmup"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be 0 or more")
         if self.steps and self.epochs:
@@ -60,6 +56,8 @@ class TrainingSettings:
             )
         if self.turns:
             turns.parse(self.turns)
+        if self.compile and self.gpus > 1:
+            raise ValueError(f"compile does not go with {self.gpus} GPUs in one process; take torchrun")
         if self.precision not in ("float32", "bfloat16"):
             raise ValueError(f"precision is {self.precision!r}; it must be float32 or bfloat16")
 
@@ -70,13 +68,16 @@ class TrainingSettings:
         return max(1, round((self.epochs or 25) * (count // self.batch_size)))
 
 
-def learning_rate_factor(step: int, total: int, decay: float) -> float:
-    """What the learning rates are multiplied with at `step`, counted from 0: 1, then linearly downwards.
+def learning_rate_factor(step: int, total: int, decay: float = 0.0, warmup: int = 0) -> float:
+    """What the learning rates are multiplied with at `step`, counted from 0.
 
-    A pure function of the step, so that it needs no place in a checkpoint. The step after the last one
-    would have 0; the last one still learns.
+    It rises linearly over the first `warmup` steps, stays 1, and falls linearly over the last share
+    `decay` of the run; the step after the last one would have 0. A pure function of the step, so that
+    it needs no place in a checkpoint.
     """
-    return min(1.0, (total - step) / (decay * total)) if decay else 1.0
+    rise = (step + 1) / warmup if warmup else 1.0
+    fall = (total - step) / (decay * total) if decay else 1.0
+    return min(1.0, rise, fall)
 
 
 def choose_device(asked: str) -> torch.device:

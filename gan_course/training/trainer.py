@@ -6,10 +6,12 @@ precision, the order of the data, the average of the weights, the log, the sampl
 killed at any moment goes on from its last checkpoint to the same bits.
 """
 
+import contextlib
 import dataclasses
 import json
 import math
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +24,9 @@ from gan_course import data
 from gan_course.methods import Method
 from gan_course.methods.base import Batch
 from gan_course.progress import shows_progress
-from gan_course.training import checkpoints, log
+from gan_course.training import checkpoints, distributed, log
 from gan_course.training import turns as rules
-from gan_course.training.distributed import split_over_gpus
+from gan_course.training.board import Board
 from gan_course.training.ema import WeightAverage
 from gan_course.training.files import replacing
 from gan_course.training.interrupts import Interrupted, StopRequest
@@ -39,6 +41,7 @@ from gan_course.training.run import (
     write_card,
 )
 from gan_course.training.settings import TrainingSettings, choose_device, learning_rate_factor
+from gan_course.training.views import compiled, split_over_gpus
 
 # Changing these between a run and its resumption would make it another run.
 FIXED_SETTINGS = (
@@ -49,6 +52,7 @@ FIXED_SETTINGS = (
     "precision",
     "channels_last",
     "ema",
+    "warmup",
     "decay",
     "flip",
     "preview_count",
@@ -66,7 +70,7 @@ class State:
     method: Method
     optimizers: dict[str, torch.optim.Optimizer]
     average: WeightAverage
-    interval: log.Interval
+    interval: log.Interval = dataclasses.field(default_factory=log.Interval)
     step: int = 0
     seen: dict[str, float] = dataclasses.field(default_factory=dict)
     """What the rule of the turns watches, as it was in the last step."""
@@ -84,6 +88,7 @@ class State:
     def as_dict(self) -> dict[str, Any]:
         """Tensors and plain values only, so that it loads with weights_only=True."""
         averaged = self.average.averaged
+        self.interval.average_over_ranks()
         return {
             "step": self.step,
             "seconds": self.seconds,
@@ -92,7 +97,7 @@ class State:
             "average": None if averaged is None else averaged.state_dict(),
             "interval": {"sums": self.interval.sums, "counts": self.interval.counts},
             "seen": self.seen,
-            "random": checkpoints.random_state(),
+            "random": distributed.gather(checkpoints.random_state()),
         }
 
     def load_dict(self, saved: dict[str, Any]) -> None:
@@ -104,9 +109,13 @@ class State:
             optimizer.load_state_dict(saved["optimizers"][player])
         if self.average.averaged is not None:
             self.average.averaged.load_state_dict(saved["average"])
-        self.interval.sums, self.interval.counts = saved["interval"]["sums"], saved["interval"]["counts"]
+        device = self.method.device
+        self.interval.sums = {name: term.to(device) for name, term in saved["interval"]["sums"].items()}
+        self.interval.counts = saved["interval"]["counts"]
         self.seen = saved["seen"]
-        checkpoints.set_random_state(saved["random"])
+        # a rank that the run did not have before goes on with noise of its own
+        if distributed.rank() < len(saved["random"]):
+            checkpoints.set_random_state(saved["random"][distributed.rank()])
 
 
 def train(
@@ -137,57 +146,62 @@ def train(
     Raises:
         ValueError: settings, data and method do not fit each other, or those of the run to resume.
         FileExistsError: `out` holds a run already and `resume` is not given.
+        OSError: a full disk, an image that cannot be read; the last good checkpoint is named and kept.
         Diverged: a loss stopped being finite; the last good checkpoint is named and kept.
         Interrupted: Ctrl-C, after the state was saved; the message says how to go on.
     """
     out = Path(out)
     settings = dataclasses.replace(settings or TrainingSettings(), **fields)
-    check_fit(method, images, settings)
     turns = rules.parse(settings.turns or method.turns)
     settings = dataclasses.replace(settings, turns=rules.written(turns))
-    device = choose_device(settings.device)
+    device = distributed.join(choose_device(settings.device))
+    check_fit(method, images, settings)
+    board = Board(out, on=settings.tensorboard and distributed.rank() == 0)
 
     # ---- 1. The state at step 0 --------------------------------------------------------------------
-    torch.manual_seed(settings.seed)
+    torch.manual_seed(distributed.own_seed(settings.seed))
     layout = torch.channels_last if settings.channels_last else torch.contiguous_format
     method = method.to(device, memory_format=layout).train()
+    distributed.share(method.state_dict().values())
     players = split_over_gpus(method, settings.gpus)
+    players = compiled(players) if settings.compile else players
     state = State(
         method=method,
         optimizers={player: method.optimizer(player) for player in method.players},
         average=WeightAverage(method, settings.ema),
-        interval=log.Interval(),
     )
     preview = method.preview(settings.preview_count, torch.Generator().manual_seed(settings.seed))
 
     # ---- 2. Its folder, or the state of the run to go on with --------------------------------------
     card = describe(method, images, settings, device)
-    prepare_folder(out, card, resume)
-    if checkpoints.exists(out):
-        state.load_dict(checkpoints.load(out, device))
-    log.cut(out / "log.csv", state.step)
+    saved = distributed.on_first(open_folder, out, card, resume)
+    if saved is not None:
+        restore(state, saved, out)
 
     # ---- 3. The loop -------------------------------------------------------------------------------
     total = settings.total_steps(len(images))
+    steps_per_epoch = len(images) // settings.batch_size
     batches = data.batches(
         images, settings.batch_size, settings.seed, start_step=state.step, device=device, flip=settings.flip
     )
-    bar = tqdm(total=total, initial=state.step, unit="step", disable=not shows_progress(progress))
+    shown = shows_progress(progress) and distributed.rank() == 0
+    bar = tqdm(total=total, initial=state.step, unit="step", disable=not shown)
     logged_step, logged_seconds = state.step, state.seconds
-    with bar, StopRequest() as stop:
+    with bar, contextlib.closing(board), how_to_go_on(out, state), StopRequest() as stop:
         if state.step == 0:
-            draw_samples(out, state, preview)
+            distributed.on_first(draw_samples, out, state, preview, board)
             save(out, state, card)
-        while state.step < total and not stop.requested:
-            batch = laid_out(next(batches), layout)
-            scale_learning_rates(state.optimizers, learning_rate_factor(state.step, total, settings.decay))
-            movers = turns.movers(state.step, len(images) // settings.batch_size, state.seen)
+        while state.step < total and not distributed.any_rank(stop.requested):
+            batch = laid_out(distributed.own_slice(next(batches)), layout)
+            factor = learning_rate_factor(state.step, total, settings.decay, settings.warmup)
+            scale_learning_rates(state.optimizers, factor)
+            movers = turns.movers(state.step, steps_per_epoch, state.seen)
             terms = play(
                 players, state.optimizers, batch, settings.precision, turns, movers, settings.accumulate
             )
             state.interval.add(terms)
             if turns.watches:
-                state.seen = {name: term.item() for name, term in terms.items()}
+                state.seen = log.numbers(terms)
             state.average.update(state.step)
             state.step += 1
             bar.update()
@@ -202,11 +216,13 @@ def train(
                 speed = images_seen / (state.seconds - logged_seconds)
                 logged_step, logged_seconds = state.step, state.seconds
                 timing = {"images_per_second": round(speed, 1), "seconds": round(state.seconds, 3)}
-                log.append(out / "log.csv", {"step": state.step, **means, **timing})
-                shown = [f"{name} {value:.2f}" for name, value in means.items()]
-                bar.set_postfix_str(", ".join([*shown, f"{speed:.0f} images/s"]))
+                row = {"step": state.step, **means, **timing}
+                distributed.on_first(log.append, out / "log.csv", row)
+                board.scalars(state.step, row)
+                shown_means = [f"{name} {value:.2f}" for name, value in means.items()]
+                bar.set_postfix_str(", ".join([*shown_means, f"{speed:.0f} images/s"]))
             if state.step % settings.sample_every == 0 or last:
-                draw_samples(out, state, preview)
+                distributed.on_first(draw_samples, out, state, preview, board)
             if state.step % settings.save_every == 0 or last:
                 save(out, state, card, finished=last)
         if state.step < total:
@@ -219,7 +235,10 @@ def train(
     # ---- 4. What is left behind --------------------------------------------------------------------
     for name, network in state.average.current.items():
         setattr(method, name, network)
-    return Run(out, read_card(out), method.eval())
+    return Run(out, distributed.on_first(read_card, out), method.eval())
+
+
+# ---- one step ------------------------------------------------------------------------------------
 
 
 def play(
@@ -227,7 +246,7 @@ def play(
     optimizers: dict[str, torch.optim.Optimizer],
     batch: Batch,
     precision: str = "float32",
-    turns: rules.Turns = rules.Alternating(),  # noqa: B008 - frozen
+    turns: rules.Turns = rules.IN_TURN,
     movers: tuple[str, ...] | None = None,
     accumulate: int = 1,
 ) -> dict[str, Tensor]:
@@ -237,7 +256,7 @@ def play(
         method, optimizers: the networks, and what moves them, by player.
         batch: real images and what else the method needs.
         precision: "float32", or "bfloat16" for mixed precision.
-        turns: the rule; it decides whether the movers see each other's moves, and who is watched.
+        turns: the rule; it says whether the movers see each other's moves, and who is watched at rest.
         movers: who moves in this step. None: every player.
         accumulate: parts that the batch is worked through in. With more than one, the generators run
             again for each player, so that only one part's activations are held at a time.
@@ -247,31 +266,30 @@ def play(
     """
     movers = tuple(method.players) if movers is None else movers
     autocast = torch.autocast(method.device.type, torch.bfloat16, enabled=precision == "bfloat16")
-    parts = split(batch, accumulate)
     with autocast:
         shared = generate(method, batch, movers) if accumulate == 1 else None
+
     seen: dict[str, Tensor] = {}
     for player in method.players:
-        moves = player in movers
-        if not moves and player not in turns.watches:
+        if player not in (*movers, *turns.watches):
             continue
-        mover = (player,) if moves else ()
-        if moves:
+        mover = (player,) if player in movers else ()  # who is only watched gets no gradient
+        if mover:
             optimizers[player].zero_grad(set_to_none=True)
         terms_of_parts = []
-        for part in parts:
+        for part in split(batch, accumulate):
             with autocast:
                 outputs = shared or generate(method, part, mover)
-            with method.moving(*mover), torch.set_grad_enabled(moves), autocast:
+            with method.moving(*mover), autocast:
                 terms = method.loss(player, part, outputs)
                 cost = method.total(terms) / accumulate
-            if moves:
+            if mover:
                 cost.backward()
             terms_of_parts.append({name: term.detach() for name, term in terms.items()})
-        if moves and not isinstance(turns, rules.Simultaneous):
+        if mover and not turns.simultaneous:
             move(method, optimizers, player)
         seen |= average(terms_of_parts)
-    if isinstance(turns, rules.Simultaneous):
+    if turns.simultaneous:
         for player in movers:
             move(method, optimizers, player)
     return seen
@@ -287,7 +305,9 @@ def generate(method: Method, batch: Batch, movers: tuple[str, ...]) -> Batch:
 
 
 def move(method: Method, optimizers: dict[str, torch.optim.Optimizer], player: str) -> None:
-    """The player's step along the gradients that it has."""
+    """The player's step along the gradients that it has, averaged over the processes that share a batch."""
+    parameters = method.parameters_of(player)
+    distributed.average(p.grad for p in parameters if p.grad is not None)
     optimizers[player].step()
     method.constrain(player)
 
@@ -315,11 +335,20 @@ def scale_learning_rates(optimizers: dict[str, torch.optim.Optimizer], factor: f
             group["lr"] = factor * group.setdefault("initial_lr", group["lr"])
 
 
+# ---- before it -----------------------------------------------------------------------------------
+
+
 def check_fit(method: Method, images: data.ImageSet, settings: TrainingSettings) -> None:
     """Raises ValueError where the data cannot train the method."""
     if len(images) < settings.batch_size:
         raise ValueError(
             f"batch_size is {settings.batch_size}; the data set {images.name} has {len(images)} images"
+        )
+    ranks = distributed.ranks()
+    if settings.batch_size % (ranks * settings.accumulate):
+        raise ValueError(
+            f"a batch of {settings.batch_size} cannot be shared by {ranks} processes"
+            f" in {settings.accumulate} equal parts each"
         )
     held = images.batch([0])
     missing = [name for name in method.needs if name not in held]
@@ -358,10 +387,11 @@ def describe(method: Method, images: data.ImageSet, settings: TrainingSettings, 
     }
 
 
-def prepare_folder(out: Path, card: dict[str, Any], resume: bool) -> None:
+def open_folder(out: Path, card: dict[str, Any], resume: bool) -> dict[str, Any] | None:
     """Makes the folder of a run, or makes sure that what is there is the same run and may go on.
 
-    Raises FileExistsError, or ValueError listing every difference.
+    Returns the state to go on with; None at the start. Raises FileExistsError, or ValueError listing
+    every difference.
     """
     if (out / CARD).exists():
         before = read_card(out)
@@ -379,6 +409,21 @@ def prepare_folder(out: Path, card: dict[str, Any], resume: bool) -> None:
         out.mkdir(parents=True, exist_ok=True)
         write_card(out, card)
     (out / "samples").mkdir(exist_ok=True)
+    saved = checkpoints.load(out) if checkpoints.exists(out) else None
+    log.cut(out / "log.csv", saved["step"] if saved else 0)
+    return saved
+
+
+def restore(state: State, saved: dict[str, Any], out: Path) -> None:
+    """Brings the state to that of a checkpoint. Raises ValueError where it holds something else."""
+    try:
+        state.load_dict(saved)
+    except (LookupError, TypeError, AttributeError, RuntimeError, ValueError) as error:
+        reason = " ".join(str(error).split()[:40])
+        raise ValueError(
+            f"the checkpoint in {out} does not fit this run ({reason}); another version of the course may "
+            "have written it: start the run afresh"
+        ) from error
 
 
 def changes(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
@@ -388,31 +433,25 @@ def changes(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     pairs += [("data", before["data"].get("name"), now["data"]["name"])]
     pairs += [("data sha256", before["data"].get("sha256"), now["data"]["sha256"])]
     pairs += [(name, before["config"].get(name), value) for name, value in now["config"].items()]
-    pairs += [(name, before["settings"].get(name), now["settings"][name]) for name in FIXED_SETTINGS]
+    defaults = dataclasses.asdict(TrainingSettings())  # a run from before a setting was there
+    settings = defaults | before["settings"]
+    pairs += [(name, settings[name], now["settings"][name]) for name in FIXED_SETTINGS]
     return [f"{name} was {old} and is now {new}" for name, old, new in pairs if old != new]
 
 
-def draw_samples(out: Path, state: State, preview: dict[str, Tensor]) -> None:
+# ---- what is written -----------------------------------------------------------------------------
+
+
+def draw_samples(out: Path, state: State, preview: dict[str, Tensor], board: Board) -> None:
     """The sample grid of this step, always from the same noise."""
     count = len(next(iter(preview.values())))
     with state.average.applied(state.method):
         images = state.method.sample(count, **preview)
-    with replacing(out / "samples" / f"{state.step:08d}.png") as path:
+    picture = out / "samples" / f"{state.step:08d}.png"
+    with replacing(picture) as path:
         columns = round(math.sqrt(count))
         save_image(images, path, format="png", nrow=columns, normalize=True, value_range=(-1, 1))
-
-
-def check_finite(means: dict[str, float], out: Path, state: State) -> None:
-    """Raises Diverged if a term is not a finite number."""
-    bad = [f"{name} is {value}" for name, value in means.items() if not math.isfinite(value)]
-    if not bad:
-        return
-    kept = "there was no checkpoint yet"
-    if state.saved is not None:
-        kept = f"the last good checkpoint is {out / checkpoints.NAME}, step {state.saved}"
-    raise Diverged(
-        f"{', '.join(bad)} by step {state.step}: {kept}. Try a lower learning rate or another seed."
-    )
+    board.grid(state.step, picture)
 
 
 def save(out: Path, state: State, card: dict[str, Any], finished: bool = False) -> None:
@@ -426,7 +465,6 @@ def save(out: Path, state: State, card: dict[str, Any], finished: bool = False) 
     broken = [name for name, value in state.method.named_parameters() if not bool(value.isfinite().all())]
     check_finite({f"weight {name}": math.nan for name in broken[:1]}, out, state)
     state.tick()
-    save_weights(out / WEIGHTS, state.average.current)
     seen = state.step * card["settings"]["batch_size"]
     card |= {
         "status": "finished" if finished else "training",
@@ -434,6 +472,41 @@ def save(out: Path, state: State, card: dict[str, Any], finished: bool = False) 
         "seconds": round(state.seconds, 1),
         "images_per_second": round(seen / state.seconds, 1) if seen else None,
     }
-    write_card(out, card)
-    checkpoints.save(out, state.as_dict())
+    state_of_ranks = state.as_dict()
+
+    def write() -> None:
+        save_weights(out / WEIGHTS, state.average.current)
+        write_card(out, card)
+        checkpoints.save(out, state_of_ranks)
+
+    distributed.on_first(write)
     state.saved = state.step
+
+
+def check_finite(means: dict[str, float], out: Path, state: State) -> None:
+    """Raises Diverged if a term is not a finite number."""
+    bad = [f"{name} is {value}" for name, value in means.items() if not math.isfinite(value)]
+    if bad:
+        raise Diverged(
+            f"{', '.join(bad)} by step {state.step}: {kept(out, state)}. "
+            "Try a lower learning rate or another seed."
+        )
+
+
+@contextlib.contextmanager
+def how_to_go_on(out: Path, state: State) -> Iterator[None]:
+    """Within: a file that cannot be read or written ends the run with what is kept and what to do."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(
+            f"{error}; stopped at step {state.step}, {kept(out, state)}. To go on, mend the cause and run "
+            "the same again with resume=True (on the command line: --resume)."
+        ) from error
+
+
+def kept(out: Path, state: State) -> str:
+    """The last good state of a run that failed."""
+    if state.saved is None:
+        return "there was no checkpoint yet"
+    return f"the last good checkpoint is {out / checkpoints.NAME}, step {state.saved}"

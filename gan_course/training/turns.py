@@ -9,44 +9,63 @@ In text, as on the command line and in a run card: "alternating:5", "simultaneou
 """
 
 import dataclasses
+import math
+from abc import ABC, abstractmethod
 from typing import ClassVar
 
 DISCRIMINATOR, GENERATOR = "discriminator", "generator"
 
 
+class Turns(ABC):
+    """A rule: a frozen dataclass whose fields are numbers with defaults, so that it can be written as text.
+
+    To train by a rule of your own, derive from this class and add it to `KINDS` under its name.
+    """
+
+    name: ClassVar[str]
+    """The first word of its text."""
+    watches: ClassVar[tuple[str, ...]] = ()
+    """Players whose terms the rule must see after every step, even of one who rests. On a GPU, this makes
+    the machine wait for the device in every step."""
+    simultaneous: ClassVar[bool] = False
+    """Whether those who move in one step do not see each other's moves."""
+
+    @abstractmethod
+    def movers(self, step: int, steps_per_epoch: int, seen: dict[str, float]) -> tuple[str, ...]:
+        """Who moves in `step`, counted from 0.
+
+        `seen` holds the terms of the step before, those of the watched players among them; it is empty
+        in the first step.
+        """
+
+
 @dataclasses.dataclass(frozen=True)
-class Alternating:
+class Alternating(Turns):
     """`discriminator` moves of the discriminator to `generator` moves of the generator; one of them is 1.
 
     In a step in which both move, the discriminator moves first and the generator answers the new one.
-    (1, 1) is the procedure of DCGAN, (5, 1) that of Wasserstein GANs (Gulrajani et al. 2017,
-    algorithm 1), and (k, 1) the k steps of algorithm 1 of Goodfellow et al. 2014.
+    1 to 1 is the procedure of DCGAN, 5 to 1 that of Wasserstein GANs (Gulrajani et al. 2017,
+    algorithm 1), and k to 1 algorithm 1 of Goodfellow et al. 2014.
     """
 
     name: ClassVar[str] = "alternating"
-    watches: ClassVar[tuple[str, ...]] = ()
     discriminator: int = 1
     generator: int = 1
 
     def __post_init__(self) -> None:
         if min(self.discriminator, self.generator) != 1:
             raise ValueError(
-                f"turns alternating:{self.discriminator}:{self.generator}: moves are counted from 1, "
-                "and one of the two numbers must be 1"
+                f"turns {written(self)}: moves are counted from 1, and one of the two numbers must be 1"
             )
 
     def movers(self, step: int, steps_per_epoch: int, seen: dict[str, float]) -> tuple[str, ...]:
         """The last step of each cycle is the one in which both move."""
-        moving = []
-        if (step + 1) % self.generator == 0:
-            moving.append(DISCRIMINATOR)
-        if (step + 1) % self.discriminator == 0:
-            moving.append(GENERATOR)
-        return tuple(moving)
+        every = {DISCRIMINATOR: self.generator, GENERATOR: self.discriminator}
+        return tuple(player for player, steps in every.items() if (step + 1) % steps == 0)
 
 
 @dataclasses.dataclass(frozen=True)
-class Simultaneous:
+class Simultaneous(Turns):
     """Both players move in every step, each by its gradient at the point where both still stand.
 
     This is the procedure that the theory of the game's dynamics speaks of (Mescheder et al. 2018,
@@ -54,23 +73,22 @@ class Simultaneous:
     """
 
     name: ClassVar[str] = "simultaneous"
-    watches: ClassVar[tuple[str, ...]] = ()
+    simultaneous: ClassVar[bool] = True
 
     def movers(self, step: int, steps_per_epoch: int, seen: dict[str, float]) -> tuple[str, ...]:
         return DISCRIMINATOR, GENERATOR
 
 
 @dataclasses.dataclass(frozen=True)
-class EveryEpochs:
+class EveryEpochs(Turns):
     """`epochs` passes over the data for the discriminator, then as many for the generator."""
 
     name: ClassVar[str] = "epochs"
-    watches: ClassVar[tuple[str, ...]] = ()
     epochs: int = 1
 
     def __post_init__(self) -> None:
         if self.epochs < 1:
-            raise ValueError(f"turns epochs:{self.epochs}: a turn lasts 1 epoch or more")
+            raise ValueError(f"turns {written(self)}: a turn lasts 1 epoch or more")
 
     def movers(self, step: int, steps_per_epoch: int, seen: dict[str, float]) -> tuple[str, ...]:
         turn = step // (self.epochs * steps_per_epoch)
@@ -78,20 +96,24 @@ class EveryEpochs:
 
 
 @dataclasses.dataclass(frozen=True)
-class ByLoss:
-    """The discriminator moves while its loss is above `threshold`, else the generator does."""
+class ByLoss(Turns):
+    """The discriminator moves while its loss was above `threshold` in the last step, else the generator."""
 
     name: ClassVar[str] = "loss"
     watches: ClassVar[tuple[str, ...]] = (DISCRIMINATOR,)
     threshold: float = 1.0
 
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.threshold):
+            raise ValueError(f"turns {written(self)}: the threshold must be a finite number")
+
     def movers(self, step: int, steps_per_epoch: int, seen: dict[str, float]) -> tuple[str, ...]:
-        loss = seen.get("discriminator", float("inf"))
+        loss = seen.get("discriminator", math.inf)
         return (DISCRIMINATOR,) if loss > self.threshold else (GENERATOR,)
 
 
 @dataclasses.dataclass(frozen=True)
-class ByAccuracy:
+class ByAccuracy(Turns):
     """The generator moves in every step, the discriminator while it is right less often than `threshold`."""
 
     name: ClassVar[str] = "accuracy"
@@ -101,7 +123,7 @@ class ByAccuracy:
     def __post_init__(self) -> None:
         if not 0.5 <= self.threshold <= 1:
             raise ValueError(
-                f"turns accuracy:{self.threshold}: the share of right answers must be from 0.5 (a coin) to 1"
+                f"turns {written(self)}: the share of right answers must be from 0.5 (a coin) to 1"
             )
 
     def movers(self, step: int, steps_per_epoch: int, seen: dict[str, float]) -> tuple[str, ...]:
@@ -109,12 +131,12 @@ class ByAccuracy:
         return (GENERATOR,) if rests else (DISCRIMINATOR, GENERATOR)
 
 
-Turns = Alternating | Simultaneous | EveryEpochs | ByLoss | ByAccuracy
-"""Each has `watches`, the players whose terms it must see after every step, even of one who rests
-(this makes the machine wait for the device), and `movers(step, steps_per_epoch, seen)`, where `seen`
-holds the watched terms of the step before."""
+IN_TURN = Alternating()
+"""The discriminator moves, then the generator, in every step."""
 
-KINDS: tuple[type, ...] = (Alternating, Simultaneous, EveryEpochs, ByLoss, ByAccuracy)
+KINDS: dict[str, type[Turns]] = {
+    kind.name: kind for kind in (Alternating, Simultaneous, EveryEpochs, ByLoss, ByAccuracy)
+}
 
 
 def parse(text: str) -> Turns:
@@ -125,18 +147,15 @@ def parse(text: str) -> Turns:
 
     Raises ValueError for what is no rule, with an example of each kind.
     """
-    name, *numbers = text.split(":")
-    for kind in KINDS:
-        fields = dataclasses.fields(kind)
-        if kind.name == name and len(numbers) <= len(fields):
-            try:
-                return kind(*(field.type(n) for field, n in zip(fields, numbers, strict=False)))
-            except ValueError as error:
-                if str(error).startswith("turns"):
-                    raise
-                break
-    known = ", ".join(written(kind()) for kind in KINDS)
-    raise ValueError(f"turns {text!r} is no rule; rules are written like these: {known}")
+    name, *words = text.split(":")
+    try:
+        kind = KINDS[name]
+        types = [type(field.default) for field in dataclasses.fields(kind)]
+        numbers = [types[place](word) for place, word in enumerate(words)]
+    except (KeyError, IndexError, ValueError):  # no such kind, too many numbers, no number
+        known = ", ".join(written(kind()) for kind in KINDS.values())
+        raise ValueError(f"turns {text!r} is no rule; rules are written like these: {known}") from None
+    return kind(*numbers)
 
 
 def written(turns: Turns) -> str:
