@@ -1,4 +1,4 @@
-"""The command line: gan-course train | sample | data | methods.
+"""The command line: gan-course train | sample | evaluate | data | methods.
 
 Options of a method and of a run are the fields of their dataclasses, with the help that stands there.
 """
@@ -12,9 +12,12 @@ from typing import Any
 
 import torch
 
-from gan_course import __version__, data, methods, training
+from gan_course import __version__, data, methods, metrics, training
 from gan_course.methods import Method
+from gan_course.metrics import evaluation, extractors
 from gan_course.training import TrainingSettings
+from gan_course.training.run import write_card
+from gan_course.training.settings import choose_device
 
 EXAMPLES = """examples:
   gan-course train cgan --data mnist --out runs/digits --epochs 60 --ema 0.995
@@ -22,6 +25,7 @@ EXAMPLES = """examples:
   gan-course train dcgan -i photos -r runs/photos -e 25 -is 64 -bs 128
   gan-course train cgan --data mnist --out runs/digits --epochs 60 --ema 0.995 --resume
   gan-course sample runs/digits --n 100 --out digits.png
+  gan-course evaluate runs/digits --n 5000
   gan-course data render faces --n 1000 --size 64 --out faces
 """
 
@@ -71,6 +75,7 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(title="commands", required=True, metavar="COMMAND")
     add_train(commands)
     add_sample(commands)
+    add_evaluate(commands)
     add_data(commands)
     listing = commands.add_parser("methods", help="list the methods", description="List the methods.")
     listing.set_defaults(run=run_methods)
@@ -228,6 +233,83 @@ def run_sample(options: argparse.Namespace) -> None:
     options.out.parent.mkdir(parents=True, exist_ok=True)
     save_image(images, options.out, nrow=columns, normalize=True, value_range=(-1, 1))
     print(f"{options.out}: {options.n} images of {options.folder}, step {run.card['step']}")
+
+
+# ---- evaluate ------------------------------------------------------------------------------------
+
+
+def add_evaluate(commands: argparse._SubParsersAction) -> None:
+    evaluate = commands.add_parser(
+        "evaluate",
+        help="score a run's samples",
+        description="Compare samples of a run with real images, held-out ones where the data set has such. "
+        "The scores go into the run card.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        allow_abbrev=False,
+    )
+    evaluate.add_argument("folder", metavar="RUN", type=Path, help="folder of a run, e.g. runs/digits")
+    evaluate.add_argument(
+        "--metrics",
+        metavar="NAMES",
+        help=f"some of {','.join(evaluation.METRICS)} (default: all that apply to the run)",
+        default=argparse.SUPPRESS,
+    )
+    evaluate.add_argument("--n", type=int, default=5000, help="samples in a draw")
+    evaluate.add_argument("--draws", type=int, default=3, help="how many draws, for the interval")
+    evaluate.add_argument("--seed", type=int, default=0, help="seed of the first draw")
+    evaluate.add_argument(
+        "--features",
+        choices=list(extractors.EXTRACTORS),
+        help="what to compare by (default: those made for the run's data; inception is downloaded)",
+        default=argparse.SUPPRESS,
+    )
+    evaluate.add_argument(
+        "--data",
+        metavar="NAME|FOLDER",
+        help="real images to compare with (default: of the run's own kind)",
+        default=argparse.SUPPRESS,
+    )
+    evaluate.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
+    evaluate.set_defaults(run=run_evaluate)
+
+
+def run_evaluate(options: argparse.Namespace) -> None:
+    device = choose_device(options.device)
+    run = training.open_run(options.folder, device)
+    real = evaluation.data_of(run.card, max(options.n, 1), getattr(options, "data", None))
+    features = metrics.features(
+        getattr(options, "features", None) or evaluation.features_of(real.reference), device
+    )
+    judge = evaluation.judge_for(run.method, real.reference, features, device)
+    asked = options.metrics.split(",") if "metrics" in options else evaluation.default_metrics(judge)
+    settings = {"metrics": asked, "judge": judge, "draws": options.draws, "seed": options.seed}
+    found = metrics.evaluate(
+        metrics.draw_of(run.method, real.reference), real.reference, features, count=options.n, **settings
+    )
+    scale = {}
+    if real.training is not None:
+        count, settings["draws"] = min(options.n, len(real.training)), 1
+        draw = metrics.draw_real(real.training)
+        scale = metrics.evaluate(draw, real.reference, features, count=count, **settings)
+    run.card["metrics"] |= found
+    write_card(run.path, run.card)
+    print(
+        f"{run.path}: {run.method.name}, step {run.card['step']:,}; {options.draws} draws of {options.n:,} "
+        f"samples against {len(real.reference):,} {'held-out ' if real.held_out else ''}images "
+        f"of {real.reference.name}"
+    )
+    print_scores(found, scale)
+
+
+def print_scores(found: dict[str, dict[str, Any]], scale: dict[str, dict[str, Any]]) -> None:
+    """A table: each score, its lowest and highest draw, and what real images get."""
+    width = max(len(name) for name in found)
+    print(f"{'':{width}} {'mean':>9} {'lowest':>9} {'highest':>9}" + (f" {'real':>9}" if scale else ""))
+    for name, one in found.items():
+        values = [one["value"], one["lowest"], one["highest"]]
+        if scale:
+            values.append(scale[name]["value"])
+        print(f"{name:{width}}" + "".join(f" {value:9.4g}" for value in values))
 
 
 # ---- data ----------------------------------------------------------------------------------------

@@ -259,7 +259,7 @@ def check(metrics: Sequence[str], judge: Features | None, count: int, draws: int
     unknown = [name for name in metrics if name not in METRICS]
     if unknown or not metrics:
         raise ValueError(
-            f"unknown metric {', '.join(unknown) or '(none given)'}; known: {', '.join(METRICS)}"
+            f"unknown metric {', '.join(unknown) or '(none given)'}; known metrics: {', '.join(METRICS)}"
         )
     if count < AT_LEAST:
         raise ValueError(f"{count} samples are too few; take {AT_LEAST} or more")
