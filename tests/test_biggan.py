@@ -276,7 +276,7 @@ def test_truncated_samples():
     noise = method.draw_noise(4, torch.Generator().manual_seed(0), truncation=0.3)
     assert noise.abs().max() <= 0.3
     assert torch.equal(first, method.sample(4, noise=noise))
-    with pytest.raises(ValueError, match="^noise and truncation are both given"):
+    with pytest.raises(ValueError, match=r"^noise and truncation are both given"):
         method.sample(4, noise=noise, truncation=0.3)
 
 
@@ -304,7 +304,7 @@ def test_sample_labels():
     assert torch.equal(in_turn, method.sample(5, noise=noise, labels=[0, 1, 2, 3, 0]))
     assert torch.equal(in_turn[0], in_turn[4])
     assert not torch.allclose(in_turn[0], in_turn[1])
-    with pytest.raises(ValueError, match="^2 samples need 2 rows of noise, not 5$"):
+    with pytest.raises(ValueError, match=r"^2 samples need 2 rows of noise, not 5$"):
         method.sample(2, noise=noise)
 
 
@@ -315,7 +315,7 @@ def test_images_without_labels():
     terms = step(method, batch={"image": a_batch()["image"]})
     assert all(term.isfinite() for term in terms.values())
     assert method.sample(3).shape == (3, 1, 32, 32)
-    with pytest.raises(ValueError, match="^this biggan was built without classes and takes no labels$"):
+    with pytest.raises(ValueError, match=r"^this biggan was built without classes and takes no labels$"):
         method.sample(2, labels=[0, 0])
 
 
@@ -490,5 +490,5 @@ def test_a_resumed_run_ends_with_the_same_bits(tmp_path, options):
 
 def test_data_without_labels_is_refused_for_classes(tmp_path):
     unlabelled = ImageSet("toy", {"image": toy_images().tensors["image"]})
-    with pytest.raises(ValueError, match="^biggan needs label; the data set toy has none"):
+    with pytest.raises(ValueError, match=r"^biggan needs label; the data set toy has none"):
         training.train(tiny(), unlabelled, tmp_path / "run", steps=1, batch_size=8, progress=False)

@@ -262,10 +262,10 @@ def test_the_other_kinds():
     initialise(layer, "xavier")
     assert 0.95 < layer.weight.abs().max().item() / (6 / 500) ** 0.5 <= 1
     with pytest.raises(
-        ValueError, match="^initialisation is 'zero'; it must be one of orthogonal, xavier, normal$"
+        ValueError, match=r"^initialisation is 'zero'; it must be one of orthogonal, xavier, normal$"
     ):
         initialise(layer, "zero")
-    with pytest.raises(ValueError, match="^initialisation is 'he'"):
+    with pytest.raises(ValueError, match=r"^initialisation is 'he'"):
         check_kind("he")
 
 

@@ -5,11 +5,15 @@ from typing import Any
 
 from gan_course.methods.acgan import ACGAN
 from gan_course.methods.base import Method
+from gan_course.methods.biggan import BigGAN
 from gan_course.methods.cgan import ConditionalDCGAN
 from gan_course.methods.dcgan import DCGAN
 from gan_course.methods.gan import GAN
+from gan_course.methods.sngan import SNGAN
 
-METHODS: dict[str, type[Method]] = {method.name: method for method in (GAN, DCGAN, ConditionalDCGAN, ACGAN)}
+METHODS: dict[str, type[Method]] = {
+    method.name: method for method in (GAN, DCGAN, ConditionalDCGAN, ACGAN, SNGAN, BigGAN)
+}
 
 
 def names() -> list[str]:
