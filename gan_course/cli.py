@@ -1,4 +1,4 @@
-"""The command line: gan-course train | sample | evaluate | data | methods.
+"""The command line: gan-course train | sample | evaluate | bench | data | methods.
 
 Options of a method and of a run are the fields of their dataclasses, with the help that stands there.
 """
@@ -15,7 +15,7 @@ import torch
 from gan_course import __version__, data, methods, metrics, training
 from gan_course.methods import Method
 from gan_course.metrics import evaluation, extractors
-from gan_course.training import TrainingSettings
+from gan_course.training import TrainingSettings, bench, distributed
 from gan_course.training.run import write_card
 from gan_course.training.settings import choose_device
 
@@ -26,6 +26,8 @@ EXAMPLES = """examples:
   gan-course train cgan --data mnist --out runs/digits --epochs 60 --ema 0.995 --resume
   gan-course sample runs/digits --n 100 --out digits.png
   gan-course evaluate runs/digits --n 5000
+  gan-course bench dcgan --image-size 64 --precision bfloat16 --channels-last
+  torchrun --nproc-per-node 2 -m gan_course.cli train dcgan --data faces --out runs/faces
   gan-course data render faces --n 1000 --size 64 --out faces
 """
 
@@ -52,14 +54,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         options.run(options)
     except training.Interrupted as stopped:
-        print(f"\n{stopped}", file=sys.stderr)
+        complain(f"\n{stopped}")
         return 130
     except KeyboardInterrupt:
         return 130
     except (ValueError, OSError, training.Diverged) as error:
-        print(f"gan-course: {error}", file=sys.stderr)
+        complain(f"gan-course: {error}")
         return 1
     return 0
+
+
+def complain(text: str) -> None:
+    """One message, however many processes torchrun has started."""
+    if distributed.rank() == 0:
+        print(text, file=sys.stderr)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -76,6 +84,7 @@ def parser() -> argparse.ArgumentParser:
     add_train(commands)
     add_sample(commands)
     add_evaluate(commands)
+    add_bench(commands)
     add_data(commands)
     listing = commands.add_parser("methods", help="list the methods", description="List the methods.")
     listing.set_defaults(run=run_methods)
@@ -128,9 +137,16 @@ def add_train_method(chosen: argparse._SubParsersAction, method: type[Method]) -
     command.set_defaults(run=run_train, method=method)
 
 
-def add_fields(group: argparse._ArgumentGroup, config: type, aliases: dict[str, tuple[str, ...]]) -> None:
+def add_fields(
+    group: argparse._ArgumentGroup,
+    config: type,
+    aliases: dict[str, tuple[str, ...]],
+    only: Sequence[str] | None = None,
+) -> None:
     """One option per field of a dataclass. What the user does not give stays out of the result."""
     for field in dataclasses.fields(config):
+        if only is not None and field.name not in only:
+            continue
         flags = ["--" + field.name.replace("_", "-"), *aliases.get(field.name, ())]
         words: dict[str, Any] = {
             "dest": field.name,
@@ -161,6 +177,8 @@ def run_train(options: argparse.Namespace) -> None:
     torch.manual_seed(settings.seed)
     method = methods.build(options.method.name, **fitted_to(images, options.method.config_class, fields))
     run = training.train(method, images, options.out, settings, resume=options.resume)
+    if distributed.rank() > 0:
+        return
     card = run.card
     print(f"{run.path}: step {card['step']}, {card['seconds']:.0f} s, {card['images_per_second']} images/s")
     print(f"samples: {run.samples[-1][1]}")
@@ -310,6 +328,47 @@ def print_scores(found: dict[str, dict[str, Any]], scale: dict[str, dict[str, An
         if scale:
             values.append(scale[name]["value"])
         print(f"{name:{width}}" + "".join(f" {value:9.4g}" for value in values))
+
+
+# ---- bench ---------------------------------------------------------------------------------------
+
+BENCH_SETTINGS = ("batch_size", "device", "turns", "precision", "channels_last", "compile", "accumulate")
+
+
+def add_bench(commands: argparse._SubParsersAction) -> None:
+    command = commands.add_parser(
+        "bench",
+        help="measure the speed of a method",
+        description="Measure what a training step costs, on made-up data.",
+    )
+    chosen = command.add_subparsers(title="methods", required=True, metavar="METHOD")
+    for name in methods.names():
+        method = methods.method_class(name)
+        one = chosen.add_parser(
+            name,
+            help=method.paper,
+            description=f"{method.paper}: what a training step costs, on made-up data.",
+            formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+            argument_default=argparse.SUPPRESS,
+            allow_abbrev=False,
+        )
+        run = one.add_argument_group("the bench")
+        run.add_argument("--steps", type=int, default=50, help="steps to measure, twice")
+        add_fields(run, TrainingSettings, {}, only=BENCH_SETTINGS)
+        add_fields(one.add_argument_group("the method"), method.config_class, {})
+        one.set_defaults(run=run_bench, method=method)
+
+
+def run_bench(options: argparse.Namespace) -> None:
+    fields, settings = given(options, options.method.config_class), given(options, TrainingSettings)
+    steps = settings.pop("steps")
+    torch.manual_seed(0)
+    method = methods.build(options.method.name, **fields)
+    cost = bench.measure(method, TrainingSettings(**settings), steps)
+    print(f"{method.name}, {cost.steps} steps on {method.device}: {cost.images_per_second:.1f} images/s")
+    if cost.peak_bytes is not None:
+        print(f"peak memory: {cost.peak_bytes / 2**20:.0f} MiB")
+    print("time: " + ", ".join(f"{part} {share:.0%}" for part, share in cost.shares.items()))
 
 
 # ---- data ----------------------------------------------------------------------------------------

@@ -19,12 +19,12 @@ from safetensors.torch import load_file
 from gan_course import methods, progress, training
 from gan_course.data import ImageSet
 from gan_course.training import checkpoints, log, trainer
-from gan_course.training.views import split_over_gpus
 from gan_course.training.ema import WeightAverage
 from gan_course.training.files import replacing
 from gan_course.training.interrupts import StopRequest
 from gan_course.training.run import load_weights, read_card, save_weights
 from gan_course.training.settings import learning_rate_factor
+from gan_course.training.views import split_over_gpus
 
 TERMS = ["discriminator", "D(x)", "D(G(z))", "D accuracy", "generator"]
 
