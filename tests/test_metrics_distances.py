@@ -222,7 +222,7 @@ def test_a_collapsed_generator_is_dense_and_covers_little():
 def test_neighbours_are_found_far_from_the_origin():
     fake, real = two_sets(6, 100, 100, 3)
     near = metrics.precision_recall(real, fake), metrics.density_coverage(real, fake)
-    far = metrics.precision_recall(real + 1e6, fake + 1e6), metrics.density_coverage(real + 1e6, fake + 1e6)
+    far = metrics.precision_recall(real + 1e7, fake + 1e7), metrics.density_coverage(real + 1e7, fake + 1e7)
     assert near == far
 
 
