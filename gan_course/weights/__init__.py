@@ -8,6 +8,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
 from safetensors.torch import load_file
 from torch import nn
 
@@ -49,3 +50,20 @@ def load(name: str) -> tuple[nn.Module, dict[str, Any]]:
         classifier.load_state_dict(load_file(path))
         return classifier.eval(), found
     return load_weights(path, methods.build(found["method"], **found["config"])), found
+
+
+def progress(name: str) -> list[tuple[int, Image.Image]]:
+    """Ten moments of the training: the step, and the first samples of that moment's grid.
+
+    A picture shows two rows of eight samples, always from the same noise. The list is empty for a
+    classifier. Raises ValueError for a name that is not shipped, listing those that are.
+    """
+    steps = card(name).get("progress", [])
+    if not steps:
+        return []
+    with Image.open(FOLDER / f"{name}.progress.png") as strip:
+        height = strip.height // len(steps)
+        return [
+            (step, strip.crop((0, place * height, strip.width, (place + 1) * height)))
+            for place, step in enumerate(steps)
+        ]

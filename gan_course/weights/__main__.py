@@ -8,8 +8,10 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
+from PIL import Image
 
 from gan_course import data, methods, metrics, training, weights
 from gan_course.data.faces import TAG_GROUPS
@@ -19,97 +21,69 @@ from gan_course.training.run import machine, save_weights, versions
 SAMPLES = 1000
 DRAWS = 10
 
+# ---- the judges ----------------------------------------------------------------------------------
 
-def make_digit_classifier(out: Path) -> None:
-    """The judge of digits, from the 5,000 embedded ones; measured on digits that it never saw."""
+
+def judge_of_digits(out: Path, data_folder: Path | None) -> None:
+    """Reads digits; measured on digits that it never saw."""
     digits = data.load("mnist", image_size=32)
-    begin = time.perf_counter()
-    classifier = metrics.train_classifier(digits, epochs=25, progress=True)
-    seconds = time.perf_counter() - begin
-    card = {
-        "method": "classifier",
-        "config": dataclasses.asdict(classifier.config),
-        "data": {"name": digits.name, "count": len(digits), "sha256": digits.digest},
-        "settings": {"epochs": 25, "seed": 0},
-        "versions": versions(),
-        "machine": machine(torch.device("cpu")),
-        "seconds": round(seconds, 1),
-        "metrics": judge_accuracy(classifier),
-    }
-    save_weights(out / "digit-classifier.safetensors", classifier)
-    write(out / "digit-classifier.json", card)
-
-
-def judge_accuracy(classifier: Classifier) -> dict:
-    """Accuracy on the 1,000 held-out digits of the package, and on all 10,000 where they can be had."""
-    result = {}
-    for name, options in (("mnist-test", {}), ("mnist-full", {"split": "test"})):
+    classifier, card = trained_judge(digits, epochs=25, seed=0)
+    measured = {}
+    for name, options in (("mnist-test", {}), ("mnist-full", {"split": "test", "folder": data_folder})):
         try:
-            digits = data.load(name, image_size=32, **options)
+            held_out = data.load(name, image_size=32, **options)
         except OSError as error:
             print(f"{name} left out: {error}", file=sys.stderr)
             continue
-        batch = digits.batch(torch.arange(len(digits)))
+        batch = held_out.batch(torch.arange(len(held_out)))
         right = metrics.predict(classifier, batch["image"]) == batch["label"]
-        result[f"accuracy on {name}"] = round(right.double().mean().item(), 4)
-        result[f"digits in {name}"] = len(digits)
-    return result
+        measured[f"accuracy on {name}"] = round(right.double().mean().item(), 4)
+        measured[f"digits in {name}"] = len(held_out)
+    publish(out, "digit-classifier", card | {"metrics": measured}, classifier)
 
 
-def make_face_classifier(out: Path) -> None:
-    """The judge of faces, which reads their tags; measured on faces of another seed, which it never saw."""
+def judge_of_faces(out: Path, data_folder: Path | None) -> None:
+    """Reads the tags of faces; measured on faces of another seed, which it never saw."""
     faces = data.load("faces", image_size=64, count=5000)
-    settings = {"epochs": 25, "features": 24, "seed": 0}
-    begin = time.perf_counter()
-    classifier = metrics.train_classifier(faces, **settings, progress=True)
-    seconds = time.perf_counter() - begin
+    classifier, card = trained_judge(faces, epochs=25, features=24, seed=0)
     held_out = data.load("faces", image_size=64, count=2000, seed=1)
     batch = held_out.batch(torch.arange(len(held_out)))
     right = metrics.predict(classifier, batch["image"]) == metrics.tag_numbers(batch["tags"])
-    shares = dict(zip(TAG_GROUPS, right.double().mean(dim=0).tolist(), strict=True))
-    card = {
+    measured = {
+        "held-out faces": len(held_out),
+        "seed of the held-out faces": 1,
+        **{f"accuracy, {kind}": share for kind, share in by_kind(right).items()},
+        "accuracy, all four": round(right.all(dim=1).double().mean().item(), 4),
+    }
+    publish(out, "face-classifier", card | {"metrics": measured}, classifier)
+
+
+def trained_judge(images: data.ImageSet, **settings: Any) -> tuple[Classifier, dict[str, Any]]:
+    """A classifier, and all of its card but what is measured."""
+    begin = time.perf_counter()
+    classifier = metrics.train_classifier(images, **settings, progress=True)
+    seconds = time.perf_counter() - begin
+    return classifier, {
         "method": "classifier",
         "config": dataclasses.asdict(classifier.config),
-        "data": {"name": faces.name, "count": len(faces), "sha256": faces.digest},
+        "data": {"name": images.name, "count": len(images), "sha256": images.digest},
         "settings": settings,
         "versions": versions(),
         "machine": machine(torch.device("cpu")),
         "seconds": round(seconds, 1),
-        "metrics": {
-            "held-out faces": len(held_out),
-            "seed of the held-out faces": 1,
-            **{f"accuracy, {kind}": round(share, 4) for kind, share in shares.items()},
-            "accuracy, all four": round(right.all(dim=1).double().mean().item(), 4),
-        },
     }
-    save_weights(out / "face-classifier.safetensors", classifier)
-    write(out / "face-classifier.json", card)
 
 
-def make_cgan_mnist(out: Path) -> None:
-    """The conditional DCGAN of the book: under five minutes on two CPU cores."""
-    digits = data.load("mnist", image_size=32)
-    torch.manual_seed(0)
-    method = methods.build("cgan", ngf=48, ndf=24, noise="normal", learning_rate=0.0004)
-    run = training.train(
-        method,
-        digits,
-        out / "runs" / "cgan-mnist",
-        epochs=49,
-        batch_size=32,
-        precision="bfloat16",
-        channels_last=True,
-        ema=0.998,
-        decay=0.5,
-        sample_every=1000,
-        save_every=2000,
-        resume=True,
-        progress=True,
-    )
-    publish(run, "cgan-mnist", out, judge_digits(run.method))
+def by_kind(right: torch.Tensor) -> dict[str, float]:
+    """The share of right answers [N, kinds] for each kind of tag."""
+    shares = right.double().mean(dim=0).tolist()
+    return {kind: round(share, 4) for kind, share in zip(TAG_GROUPS, shares, strict=True)}
 
 
-def judge_digits(method: methods.Method) -> dict:
+# ---- the generators ------------------------------------------------------------------------------
+
+
+def judged_digits(method: methods.Method) -> dict[str, Any]:
     """What the classifier reads in samples, and whether they cover digits that no one trained on.
 
     One draw of 1,000 samples is right or wrong by some tenths of a percent, so there are ten of them.
@@ -138,55 +112,128 @@ def judge_digits(method: methods.Method) -> dict:
     }
 
 
-def make_dcgan_faces(out: Path) -> None:
-    """DCGAN on cartoon faces of 64 x 64 pixels."""
-    faces = data.load("faces", image_size=64, count=5000)
+def judged_tags(method: methods.Method) -> dict[str, Any]:
+    """What a classifier that had no part in the training reads in ten draws of samples, by kind of tag."""
+    classifier, _ = weights.load("face-classifier")
+    held_out = data.load("faces", image_size=64, count=2000, seed=1).batch(torch.arange(SAMPLES))["image"]
+    right, distances = [], []
+    for seed in range(1, DRAWS + 1):
+        rng = torch.Generator().manual_seed(seed)
+        asked = method.draw_tags(SAMPLES, rng)
+        images = method.sample(SAMPLES, labels=asked, rng=rng)
+        right.append(metrics.predict(classifier, images) == asked)
+        features = [metrics.embed(classifier, some) for some in (held_out, images)]
+        distances.append(metrics.frechet_distance(*features))
+    right = torch.cat(right)
+    return {
+        "samples": SAMPLES * DRAWS,
+        "tags as asked": by_kind(right),
+        "all four tags as asked": round(right.all(dim=1).double().mean().item(), 4),
+        "FID-faces (1,000 samples, 1,000 held-out faces), mean": round(sum(distances) / DRAWS, 2),
+    }
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """One training run, and how its samples are judged."""
+
+    method: str
+    config: dict[str, Any]
+    data: str
+    data_options: dict[str, Any]
+    settings: dict[str, Any]
+    judge: Callable[[methods.Method], dict[str, Any]] = lambda method: {}
+
+
+COMMON = {"batch_size": 32, "precision": "bfloat16", "channels_last": True, "ema": 0.998, "decay": 0.5}
+
+GENERATORS = {
+    # under five minutes on two CPU cores
+    "cgan-mnist": Recipe(
+        method="cgan",
+        config={"ngf": 48, "ndf": 24, "noise": "normal", "learning_rate": 0.0004},
+        data="mnist",
+        data_options={"image_size": 32},
+        settings=COMMON | {"epochs": 49, "sample_every": 1000, "save_every": 2000},
+        judge=judged_digits,
+    ),
+    "dcgan-faces": Recipe(
+        method="dcgan",
+        config={"ngf": 32, "ndf": 16, "noise": "normal", "learning_rate": 0.0004},
+        data="faces",
+        data_options={"image_size": 64, "count": 5000},
+        settings=COMMON | {"epochs": 24, "sample_every": 500, "save_every": 1000},
+    ),
+    "acgan-faces": Recipe(
+        method="acgan",
+        config={
+            "image_size": 64,
+            "ngf": 32,
+            "ndf": 24,
+            "bottleneck": 256,
+            "classifier_features": 64,
+            "critic_steps": 2,
+            "learning_rate": 0.0003,
+        },
+        data="faces",
+        data_options={"image_size": 64, "count": 5000},
+        settings=COMMON | {"steps": 13000, "sample_every": 650, "save_every": 1300},
+        judge=judged_tags,
+    ),
+}
+
+
+def train_generator(name: str, out: Path) -> None:
+    """Trains by the recipe of that name, or goes on where an earlier call was stopped."""
+    recipe = GENERATORS[name]
+    images = data.load(recipe.data, **recipe.data_options)
     torch.manual_seed(0)
-    method = methods.build("dcgan", ngf=32, ndf=32, noise="normal", learning_rate=0.0004)
-    run = training.train(
-        method,
-        faces,
-        out / "runs" / "dcgan-faces",
-        epochs=16,
-        batch_size=32,
-        precision="bfloat16",
-        channels_last=True,
-        ema=0.998,
-        decay=0.5,
-        sample_every=500,
-        resume=True,
-        progress=True,
-    )
-    publish(run, "dcgan-faces", out, {})
+    method = methods.build(recipe.method, **recipe.config)
+    run = training.train(method, images, out / "runs" / name, resume=True, progress=True, **recipe.settings)
+    publish_run(run, name, out, recipe.judge(run.method))
 
 
-def publish(run: training.Run, name: str, out: Path, measured: dict) -> None:
-    """Copies the generator and its card out of a run."""
+def publish_run(run: training.Run, name: str, out: Path, measured: dict[str, Any]) -> None:
+    """Copies generator and card out of a run, with ten of the sample grids that it drew on its way."""
+    grids = run.samples
+    kept = [grids[round(place * (len(grids) - 1) / 9)] for place in range(10)]
+    pictures = [Image.open(path).convert("RGB") for _, path in kept]
+    height = round(pictures[0].height / 4)  # the first two of the eight rows
+    strip = Image.new("RGB", (pictures[0].width, 10 * height))
+    for place, picture in enumerate(pictures):
+        strip.paste(picture.crop((0, 0, picture.width, height)), (0, place * height))
+    strip.save(out / f"{name}.progress.png", optimize=True)
     shutil.copy(run.path / "generator.safetensors", out / f"{name}.safetensors")
-    write(out / f"{name}.json", run.card | {"metrics": measured})
+    write(out / f"{name}.json", run.card | {"metrics": measured, "progress": [step for step, _ in kept]})
 
 
-def write(path: Path, card: dict) -> None:
+def publish(out: Path, name: str, card: dict[str, Any], network: torch.nn.Module) -> None:
+    """Writes the weights and the card of a judge."""
+    save_weights(out / f"{name}.safetensors", network)
+    write(out / f"{name}.json", card)
+
+
+def write(path: Path, card: dict[str, Any]) -> None:
     """The card, and on the screen what was measured."""
     path.write_text(json.dumps(card, indent=2) + "\n")
     print(f"{path}: {json.dumps(card['metrics'], indent=2)}")
 
 
-RECIPES: dict[str, Callable[[Path], None]] = {
-    "digit-classifier": make_digit_classifier,
-    "face-classifier": make_face_classifier,
-    "cgan-mnist": make_cgan_mnist,
-    "dcgan-faces": make_dcgan_faces,
-}
+JUDGES = {"digit-classifier": judge_of_digits, "face-classifier": judge_of_faces}
+RECIPES = [*JUDGES, *GENERATORS]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m gan_course.weights", description=__doc__)
-    parser.add_argument("name", choices=list(RECIPES))
+    parser.add_argument("name", choices=RECIPES)
     parser.add_argument("--out", type=Path, default=weights.FOLDER, help="where the weights and the card go")
+    parser.add_argument("--data-folder", type=Path, help="where mnist-full lies or is downloaded to")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
-    RECIPES[options.name](options.out)
+    if options.name in JUDGES:
+        JUDGES[options.name](options.out, options.data_folder)
+    else:
+        train_generator(options.name, options.out)
 
 
 if __name__ == "__main__":
