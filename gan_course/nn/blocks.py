@@ -10,7 +10,8 @@ import math
 from collections.abc import Callable, Collection
 
 from torch import nn
-from torch.nn.utils.parametrizations import spectral_norm
+
+from gan_course.nn.norms import spectral_norm
 
 KERNEL_SIZES = (3, 4, 5, 6)
 """Of the layers that halve or double a map. An even one meets each place equally often with stride 2."""
