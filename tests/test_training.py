@@ -1,13 +1,17 @@
 """The trainer: what a run leaves behind, what it refuses, and how it stops."""
 
 import dataclasses
+import functools
 import itertools
 import json
 import math
 import os
 import random
 import signal
+import sys
 import threading
+import time
+import types
 import warnings
 
 import numpy as np
@@ -16,9 +20,9 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from gan_course import methods, progress, training
+from gan_course import cli, methods, progress, training
 from gan_course.data import ImageSet
-from gan_course.training import checkpoints, log, trainer
+from gan_course.training import bench, board, checkpoints, log, trainer, views
 from gan_course.training.ema import WeightAverage
 from gan_course.training.files import replacing
 from gan_course.training.interrupts import StopRequest
@@ -940,3 +944,254 @@ def test_a_resumed_run_goes_down_the_same_line(tmp_path):
 def test_a_decay_that_is_no_share_is_refused(decay):
     with pytest.raises(ValueError, match=f"decay is {decay}; it must be from 0 to 1"):
         training.TrainingSettings(decay=decay)
+
+
+def test_the_learning_rate_rises_over_the_warm_up():
+    assert [learning_rate_factor(step, 100, warmup=4) for step in range(6)] == [0.25, 0.5, 0.75, 1, 1, 1]
+    both = [learning_rate_factor(step, 10, decay=1.0, warmup=5) for step in range(10)]
+    assert both == pytest.approx([0.2, 0.4, 0.6, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1])
+
+
+# ---- a checkpoint that is no checkpoint of this run --------------------------------------------------
+
+
+def test_a_checkpoint_of_something_else(tmp_path):
+    out = tmp_path / "a"
+    train(out, steps=2)
+    (out / checkpoints.PREVIOUS).unlink()
+    state = final(out)
+    for spoilt, reason in (
+        (state | {"method": {}}, "Missing key"),
+        ({key: value for key, value in state.items() if key != "optimizers"}, "optimizers"),
+    ):
+        torch.save(spoilt, out / checkpoints.NAME)
+        with pytest.raises(ValueError, match=rf"^the checkpoint in .*a does not fit this run \(.*{reason}"):
+            train(out, steps=3, resume=True)
+    torch.save({"weights": torch.ones(3)}, out / checkpoints.NAME)
+    with pytest.warns(UserWarning, match="cannot be read"), pytest.raises(ValueError, match="start the run"):
+        train(out, steps=3, resume=True)
+
+
+def test_a_run_from_before_a_setting_was_there_can_go_on(tmp_path):
+    train(tmp_path / "a", steps=2)
+    card = read_card(tmp_path / "a")
+    del card["settings"]["warmup"]
+    (tmp_path / "a" / "run.json").write_text(json.dumps(card))
+    with pytest.raises(ValueError, match="warmup was 0 and is now 5"):
+        train(tmp_path / "a", steps=3, warmup=5, resume=True)
+    assert train(tmp_path / "a", steps=3, resume=True).card["step"] == 3
+
+
+def test_an_image_that_cannot_be_read_says_how_to_go_on(tmp_path, monkeypatch):
+    batches = trainer.data.batches
+
+    def failing(*arguments, **named):
+        yield from itertools.islice(batches(*arguments, **named), 5)
+        raise OSError("photo-17.png cannot be read")
+
+    monkeypatch.setattr(trainer.data, "batches", failing)
+    with pytest.raises(OSError) as raised:
+        train(tmp_path / "a", steps=8, save_every=2)
+    assert str(raised.value) == (
+        "photo-17.png cannot be read; stopped at step 5, the last good checkpoint is "
+        f"{tmp_path / 'a' / 'checkpoint.pt'}, step 4. To go on, mend the cause and run the same again "
+        "with resume=True (on the command line: --resume)."
+    )
+
+
+# ---- no number is read from the device in a step -----------------------------------------------------
+
+READS = ("item", "tolist", "cpu", "numpy", "__bool__", "__float__", "__int__", "__array__", "nonzero")
+
+
+def small(name: str) -> methods.Method:
+    """Any method at a small size, by the fields that its configuration has."""
+    wanted = {"image_size": 32, "channels": 1, "num_classes": 4, "ngf": 4, "ndf": 4, "ch": 4, "bottleneck": 8}
+    wanted |= {"data_shape": (1, 16, 16), "generator_features": 8, "discriminator_features": 4}
+    known = {field.name for field in dataclasses.fields(methods.config_class(name))}
+    torch.manual_seed(0)
+    return methods.build(name, **{key: value for key, value in wanted.items() if key in known})
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("name", methods.names())
+def test_no_step_reads_a_number_from_the_device(name, precision, monkeypatch):
+    method = small(name)
+    batch = bench.made_up_images(method, 8).batch(range(8))
+    optimizers = {player: method.optimizer(player) for player in method.players}
+    trainer.play(method, optimizers, batch, precision)  # the first step of Adam makes its state
+    reads = []
+    for read in READS:
+        original = getattr(torch.Tensor, read)
+        monkeypatch.setattr(
+            torch.Tensor,
+            read,
+            lambda *a, read=read, original=original, **k: (reads.append(read), original(*a, **k))[1],
+        )
+    trainer.play(method, optimizers, batch, precision)
+    assert not reads
+    assert torch.ones(1).item() == 1  # the count counts
+    assert reads == ["item"]
+
+
+# ---- the bench ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", methods.names())
+def test_every_method_can_be_measured(name):
+    settings = training.TrainingSettings(batch_size=4, device="cpu")
+    cost = bench.measure(small(name), settings, steps=2)
+    assert cost.images_per_second > 0
+    assert cost.peak_bytes is None or cost.peak_bytes > 1e6
+    assert set(cost.shares) == {"data", "discriminator", "generator", "optimizer"}
+    assert all(share > 0 for share in cost.shares.values())
+    assert sum(cost.shares.values()) == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"turns": "simultaneous", "channels_last": True},
+        {"turns": "accuracy:0.6", "accumulate": 2},
+        {"turns": "epochs:1", "precision": "bfloat16"},
+    ],
+)
+def test_the_bench_plays_by_the_settings(fields, monkeypatch):
+    played = []
+
+    def spy(method, optimizers, batch, precision, turns, movers, accumulate):
+        played.append((precision, turns.name, accumulate))
+        return trainer.play(method, optimizers, batch, precision, turns, movers, accumulate)
+
+    monkeypatch.setattr(bench, "play", spy)
+    settings = training.TrainingSettings(batch_size=4, device="cpu", **fields)
+    cost = bench.measure(tiny(), settings, steps=3)
+    asked = (settings.precision, settings.turns.split(":")[0], settings.accumulate)
+    assert set(played) == {asked}
+    assert len(played) == bench.WARM_UP + 2 * 3
+    assert cost.shares["discriminator"] > 0
+
+
+def test_time_counts_for_the_part_that_took_it(monkeypatch):
+    def slow(self, *arguments, **named):
+        time.sleep(0.02)
+        return type(self).forward_generators(self, *arguments, **named)
+
+    method = tiny()
+    monkeypatch.setattr(method, "forward_generators", lambda batch: slow(method, batch))
+    shares = bench.measure(method, training.TrainingSettings(batch_size=4, device="cpu"), steps=3).shares
+    assert max(shares, key=shares.get) == "generator"
+
+
+def test_what_the_bench_refuses():
+    settings = training.TrainingSettings(batch_size=4, device="cpu")
+    with pytest.raises(ValueError, match="steps is 0; it must be 1 or more"):
+        bench.measure(tiny(), settings, steps=0)
+    with pytest.raises(ValueError, match=r"data_shape is \(2,\); the bench makes up images"):
+        bench.measure(methods.build("gan", data_shape=(2,)), settings)
+    needy = tiny()
+    needy.needs = ("image", "sound")
+    with pytest.raises(ValueError, match="cgan needs sound; the bench makes up images, labels, tags"):
+        bench.measure(needy, settings)
+
+
+def test_the_bench_on_the_command_line(capsys):
+    sizes = ["--image-size", "16", "--ngf", "2", "--ndf", "2"]
+    run = ["bench", "dcgan", "--batch-size", "4", "--steps", "2", "--device", "cpu", *sizes]
+    assert cli.main(run) == 0
+    said = capsys.readouterr().out
+    assert "dcgan, 2 steps on cpu: " in said and "images/s" in said
+    for part in bench.PARTS:
+        assert f"{part} " in said
+    assert cli.main([*run, "--turns", "chess"]) == 1
+    assert "turns 'chess' is no rule" in capsys.readouterr().err
+
+
+# ---- compiled networks -------------------------------------------------------------------------------
+
+
+def test_compiled_networks_learn_the_same(tmp_path, monkeypatch):
+    """Without the code generator, whose start takes half a minute; a slow test below has it."""
+    backend = functools.partial(torch.compile, backend="aot_eager")
+    monkeypatch.setattr(torch, "compile", backend)
+    compiled = train(tmp_path / "a", method=tiny("dcgan"), steps=4, compile=True)
+    plain = train(tmp_path / "b", method=tiny("dcgan"), steps=4)
+    a, b = (final(run.path) for run in (compiled, plain))
+    assert a["method"].keys() == b["method"].keys()
+    assert all(torch.allclose(a["method"][key], b["method"][key], atol=1e-6) for key in a["method"])
+    # one may go on with the other's checkpoint
+    assert train(tmp_path / "a", method=tiny("dcgan"), steps=5, resume=True).card["step"] == 5
+
+
+def test_the_gradient_of_a_gradient_is_taken_without_compiling(monkeypatch):
+    calls = []
+    monkeypatch.setattr(torch, "compile", lambda network: lambda x: (calls.append(len(x)), network(x))[1])
+    network = views.Compiled(torch.nn.Linear(3, 1))
+    x = torch.randn(5, 3)
+    network(x)
+    network(2 * x.requires_grad_())  # not a leaf: an image on its way to the generator
+    assert calls == [5, 5]
+    network(x)  # a leaf: a point of the penalty
+    assert calls == [5, 5]
+
+
+def test_compile_does_not_go_with_several_gpus_in_one_process():
+    with pytest.raises(ValueError, match="compile does not go with 2 GPUs in one process; take torchrun"):
+        training.TrainingSettings(compile=True, gpus=2)
+
+
+@pytest.mark.slow
+def test_compiled_by_the_code_generator(tmp_path):
+    compiled = train(tmp_path / "a", method=tiny("dcgan"), steps=3, compile=True)
+    plain = train(tmp_path / "b", method=tiny("dcgan"), steps=3)
+    a, b = (final(run.path)["method"] for run in (compiled, plain))
+    assert all(torch.allclose(a[key], b[key], atol=1e-5) for key in a)
+
+
+# ---- TensorBoard -------------------------------------------------------------------------------------
+
+
+def test_tensorboard_that_is_not_installed(tmp_path, monkeypatch):
+    monkeypatch.setattr(board, "find_spec", lambda name: None)
+    with pytest.raises(ValueError, match="package tensorboard is not installed: pip install tensorboard"):
+        train(tmp_path / "a", tensorboard=True)
+    assert not (tmp_path / "a").exists()
+
+
+def test_what_tensorboard_gets(tmp_path, monkeypatch):
+    written = []
+
+    class Writer:
+        def __init__(self, folder, purge_step):
+            written.append(("open", folder.name, purge_step))
+
+        def add_scalar(self, name, value, step):
+            written.append((name, step, value))
+
+        def add_image(self, name, picture, step, dataformats):
+            written.append((name, step, picture.shape, dataformats))
+
+        def close(self):
+            written.append(("close",))
+
+    monkeypatch.setattr(board, "find_spec", lambda name: "here")
+    fake = types.ModuleType("torch.utils.tensorboard")
+    fake.SummaryWriter = Writer
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", fake)
+    run = train(tmp_path / "a", steps=4, log_every=2, sample_every=4, tensorboard=True)
+    assert written[0] == ("open", "tensorboard", 0)
+    assert written[-1] == ("close",)
+    grids = [entry for entry in written if entry[0] == "samples"]
+    assert grids == [("samples", step, (38, 38, 3), "HWC") for step in (0, 4)]
+    losses = [entry for entry in written if entry[0] == "generator"]
+    assert losses == [("generator", step, pytest.approx(v)) for step, v in zip((2, 4), run.log["generator"])]  # noqa: B905
+
+
+def test_files_of_tensorboard(tmp_path):
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    run = train(tmp_path / "a", steps=4, log_every=2, tensorboard=True)
+    events = EventAccumulator(str(run.path / "tensorboard")).Reload()
+    assert [event.step for event in events.Scalars("generator")] == [2, 4]
+    assert [event.step for event in events.Images("samples")] == [0, 4]

@@ -76,9 +76,9 @@ def share(tensors: Iterable[Tensor]) -> None:
 
 def average(tensors: Iterable[Tensor]) -> None:
     """Every rank's tensors become their mean over the ranks: one message for all of them."""
-    if ranks() == 1:
+    tensors = [] if ranks() == 1 else list(tensors)
+    if not tensors:
         return
-    tensors = list(tensors)
     flat = torch.cat([tensor.flatten() for tensor in tensors])
     dist.all_reduce(flat)
     flat /= ranks()

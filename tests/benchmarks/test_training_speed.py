@@ -94,3 +94,28 @@ def test_precision_and_layout(benchmark, precision, layout):
     memory_format = torch.channels_last if layout == "channels last" else torch.contiguous_format
     state = dcgan(memory_format)
     measure(benchmark, lambda: play(*state, precision))
+
+
+@pytest.mark.benchmark(group="one step of DCGAN 64 x 64 in which only the discriminator moves")
+@pytest.mark.parametrize("name", ["as the trainer does", "generator with a graph"])
+def test_a_step_of_the_discriminator_alone(benchmark, name):
+    method, optimizers, batch = dcgan()
+
+    def with_a_graph():
+        outputs = method.forward_generators(batch)
+        terms = method.loss("discriminator", batch, outputs)
+        optimizers["discriminator"].zero_grad()
+        method.total(terms).backward()
+        optimizers["discriminator"].step()
+
+    def alone():
+        play(method, optimizers, batch, movers=("discriminator",))
+
+    measure(benchmark, alone if name == "as the trainer does" else with_a_graph)
+
+
+@pytest.mark.benchmark(group="one step of DCGAN 64 x 64, the batch worked through in parts")
+@pytest.mark.parametrize("parts", [1, 2, 4])
+def test_accumulation(benchmark, parts):
+    method, optimizers, batch = dcgan()
+    measure(benchmark, lambda: play(method, optimizers, batch, accumulate=parts))
