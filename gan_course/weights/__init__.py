@@ -8,12 +8,14 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PIL import Image
 from safetensors.torch import load_file
 from torch import nn
 
 from gan_course import methods
 from gan_course.metrics.classifier import Classifier, ClassifierConfig
+from gan_course.training.log import read as read_log
 from gan_course.training.run import load_weights
 
 FOLDER = Path(str(resources.files("gan_course.weights")))
@@ -67,3 +69,12 @@ def progress(name: str) -> list[tuple[int, Image.Image]]:
             (step, strip.crop((0, place * height, strip.width, (place + 1) * height)))
             for place, step in enumerate(steps)
         ]
+
+
+def log(name: str) -> dict[str, np.ndarray]:
+    """The log of the training: columns by name (`Run.log`); no columns for a classifier.
+
+    Raises ValueError for a name that is not shipped, listing those that are.
+    """
+    card(name)
+    return read_log(FOLDER / f"{name}.log.csv")

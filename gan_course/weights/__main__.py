@@ -237,7 +237,7 @@ def train_generator(name: str, out: Path) -> None:
 
 
 def publish_run(run: training.Run, name: str, out: Path, measured: dict[str, Any]) -> None:
-    """Copies generator and card out of a run, with ten of the sample grids that it drew on its way."""
+    """Copies generator, card and log out of a run, with ten of the sample grids that it drew on its way."""
     grids = run.samples
     kept = [grids[round(place * (len(grids) - 1) / 9)] for place in range(10)]
     pictures = [Image.open(path).convert("RGB") for _, path in kept]
@@ -247,6 +247,7 @@ def publish_run(run: training.Run, name: str, out: Path, measured: dict[str, Any
         strip.paste(picture.crop((0, 0, picture.width, height)), (0, place * height))
     strip.save(out / f"{name}.progress.png", optimize=True)
     shutil.copy(run.path / "generator.safetensors", out / f"{name}.safetensors")
+    shutil.copy(run.path / "log.csv", out / f"{name}.log.csv")
     write(out / f"{name}.json", run.card | {"metrics": measured, "progress": [step for step, _ in kept]})
 
 
