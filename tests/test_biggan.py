@@ -66,7 +66,7 @@ def test_sagan_has_the_parameters_of_the_authors():
     assert parameters(method.discriminator) == 39_448_258
 
 
-@pytest.mark.parametrize("size", [32, 64, 128, 256])
+@pytest.mark.parametrize("size", [16, 32, 64, 128, 256])
 @pytest.mark.parametrize("fields", [{"noise_size": 840}, SAGAN], ids=["biggan", "sagan"])
 def test_every_size(size, fields):
     with torch.device("meta"):
@@ -78,7 +78,9 @@ def test_every_size(size, fields):
         assert method.discriminator.features(fake).shape == (2, 8 * biggan.DISCRIMINATOR_FEATURES[size][-1])
 
 
-@pytest.mark.parametrize(("size", "asked", "side"), [(128, 64, 64), (64, 64, 32), (32, 64, 16), (64, 16, 16)])
+@pytest.mark.parametrize(
+    ("size", "asked", "side"), [(128, 64, 64), (64, 64, 32), (32, 64, 16), (64, 16, 16), (16, 64, 8)]
+)
 def test_where_attention_is(size, asked, side):
     with torch.device("meta"):
         method = methods.build("biggan", image_size=size, ch=8, attention=asked)
@@ -140,7 +142,7 @@ def test_order_of_layers_is_that_of_the_authors():
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"image_size": 48}, "image_size is 48; it must be one of 32, 64, 128, 256"),
+        ({"image_size": 48}, "image_size is 48; it must be one of 16, 32, 64, 128, 256"),
         ({"ch": 0}, "ch is 0; it must be 1 or more"),
         ({"critic_steps": 0}, "critic_steps is 0; it must be 1 or more"),
         ({"num_classes": -1}, "num_classes is -1; it must be 0 or more"),

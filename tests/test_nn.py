@@ -247,6 +247,9 @@ def test_features_that_attention_refuses(features):
 def test_orthogonal_weights(normalise):
     torch.manual_seed(0)
     network = nn.Sequential(*(normalise(make()) for make in LAYERS.values()))
+    for layer in network:
+        if raw_weight(layer).dim() == 4:
+            layer.to(memory_format=torch.channels_last)
     initialise(network, "orthogonal")
     for layer in network:
         weight = raw_weight(layer).detach().flatten(1)

@@ -20,13 +20,24 @@ from gan_course.nn.attention import SelfAttention
 from gan_course.nn.init import check_kind, initialise, orthogonality_penalty
 from gan_course.nn.norms import ConditionalBatchNorm2d, raw_weight, spectral_norm
 
-GENERATOR_FEATURES = {32: (4, 4, 4, 4), 64: (16, 16, 8, 4, 2), 128: (16, 16, 8, 4, 2, 1)}
-"""By image size, in multiples of ch: the maps of 4 x 4, then those after each block (appendix B)."""
-DISCRIMINATOR_FEATURES = {32: (4, 4, 4, 4), 64: (1, 2, 4, 8, 16), 128: (1, 2, 4, 8, 16, 16)}
+GENERATOR_FEATURES = {
+    16: (4, 4, 4),
+    32: (4, 4, 4, 4),
+    64: (16, 16, 8, 4, 2),
+    128: (16, 16, 8, 4, 2, 1),
+    256: (16, 16, 8, 8, 4, 2, 1),
+}
+"""By image size, in multiples of ch: the maps of 4 x 4, then those after each block (appendix B); 16 is
+the course's own, for a processor."""
+DISCRIMINATOR_FEATURES = {
+    16: (4, 4, 4),
+    32: (4, 4, 4, 4),
+    64: (1, 2, 4, 8, 16),
+    128: (1, 2, 4, 8, 16, 16),
+    256: (1, 2, 4, 8, 8, 16, 16),
+}
 """By image size, in multiples of ch: the maps after each block."""
-GENERATOR_FEATURES[256] = (16, 16, 8, 8, 4, 2, 1)
-DISCRIMINATOR_FEATURES[256] = (1, 2, 4, 8, 8, 16, 16)
-DISCRIMINATOR_HALVINGS = {32: 2, 64: 4, 128: 5, 256: 6}
+DISCRIMINATOR_HALVINGS = {16: 2, 32: 2, 64: 4, 128: 5, 256: 6}
 """By image size: how many of the discriminator's blocks, from the first, halve their maps."""
 
 NORMALISED = ("both", "discriminator", "none")
@@ -50,7 +61,7 @@ SAGAN = {
 class BigGANConfig:
     """BigGAN for ImageNet at 128 x 128 (appendix C)."""
 
-    image_size: int = option(128, "height and width of an image in pixels: 32, 64, 128 or 256")
+    image_size: int = option(128, "height and width of an image in pixels: 16, 32, 64, 128 or 256")
     channels: int = option(3, "channels of an image: 1 grey, 3 colour")
     num_classes: int = option(1000, "number of labels; 0: images without labels")
     noise_size: int = option(120, "length of the noise vector z: equal parts for the blocks and one more")

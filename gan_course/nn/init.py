@@ -36,7 +36,8 @@ def initialise(network: nn.Module, kind: str) -> None:
             continue
         weight = raw_weight(module)
         if not weight.is_meta:
-            KINDS[kind](weight)
+            # not in place: a channels-last weight has no view as a matrix
+            weight.copy_(KINDS[kind](torch.empty_like(weight, memory_format=torch.contiguous_format)))
         if getattr(module, "bias", None) is not None:
             nn.init.zeros_(module.bias)
         if weight is not getattr(module, "weight", None):  # parametrised
