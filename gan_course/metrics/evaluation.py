@@ -252,7 +252,11 @@ def evaluate(
         "reference": reference.name,
         "reference images": len(reference),
     }
-    return {name: summary([one[name] for one in found]) | measured for name in found[0]}
+    scores = {}
+    for name in found[0]:
+        seen_by = wanted_judge if name.startswith("read as asked") else features
+        scores[name] = summary([one[name] for one in found]) | measured | {"features": seen_by.name}
+    return scores
 
 
 def check(metrics: Sequence[str], judge: Features | None, count: int, draws: int) -> None:
