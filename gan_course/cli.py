@@ -293,13 +293,15 @@ def add_evaluate(commands: argparse._SubParsersAction) -> None:
 
 def run_evaluate(options: argparse.Namespace) -> None:
     device = choose_device(options.device)
+    asked = options.metrics.split(",") if "metrics" in options else None
+    evaluation.check_names(asked or evaluation.METRICS)  # before minutes of drawing faces
     run = training.open_run(options.folder, device)
     real = evaluation.data_of(run.card, max(options.n, 1), getattr(options, "data", None))
     features = metrics.features(
         getattr(options, "features", None) or evaluation.features_of(real.reference), device
     )
     judge = evaluation.judge_for(run.method, real.reference, features, device)
-    asked = options.metrics.split(",") if "metrics" in options else evaluation.default_metrics(judge)
+    asked = asked or evaluation.default_metrics(judge)
     settings = {"metrics": asked, "judge": judge, "draws": options.draws, "seed": options.seed}
     found = metrics.evaluate(
         metrics.draw_of(run.method, real.reference), real.reference, features, count=options.n, **settings

@@ -259,13 +259,17 @@ def evaluate(
     return scores
 
 
-def check(metrics: Sequence[str], judge: Features | None, count: int, draws: int) -> None:
-    """Raises ValueError for what cannot be evaluated."""
+def check_names(metrics: Sequence[str]) -> None:
+    """Raises ValueError for a name that is no metric, listing those that are."""
     unknown = [name for name in metrics if name not in METRICS]
     if unknown or not metrics:
-        raise ValueError(
-            f"unknown metric {', '.join(unknown) or '(none given)'}; known metrics: {', '.join(METRICS)}"
-        )
+        named = ", ".join(unknown) or "(none given)"
+        raise ValueError(f"unknown metric {named}; known metrics: {', '.join(METRICS)}")
+
+
+def check(metrics: Sequence[str], judge: Features | None, count: int, draws: int) -> None:
+    """Raises ValueError for what cannot be evaluated."""
+    check_names(metrics)
     if count < AT_LEAST:
         raise ValueError(f"{count} samples are too few; take {AT_LEAST} or more")
     if draws < 1:
