@@ -118,6 +118,7 @@ WATCHED = ["D(x)", "D(G(z))", "D accuracy"]
         ({"variant": "joint_both"}, ["discriminator", "gradient penalty", "classes of x",
                                      "classes of D(G(z))"], 0.5),
         ({"variant": "joint_real"}, ["discriminator", "gradient penalty", "classes of x"], 0.5),
+        ({"variant": "separate_real"}, ["discriminator", "gradient penalty", "classes of x"], 1.0),
         ({"game": "non_saturating"}, ["discriminator", "classes of x", "classes of D(G(z))"], 1.0),
         ({"game": "non_saturating", "variant": "joint_real"}, ["discriminator", "classes of x"], 0.5),
         ({"penalty": 0.0}, ["discriminator", "classes of x", "classes of D(G(z))"], 1.0),
@@ -265,7 +266,10 @@ def test_noise_of_another_count_is_refused():
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"variant": "both"}, "variant is 'both'; it must be one of joint_real, joint_both, separate"),
+        (
+            {"variant": "both"},
+            "variant is 'both'; it must be one of joint_real, joint_both, separate, separate_real",
+        ),
         ({"tag_sizes": (4,)}, r"tag_sizes is \(4,\); it needs two kinds or more"),
         ({"tag_sizes": (4, 1)}, r"tag_sizes is \(4, 1\); it needs two kinds or more"),
         ({"critic_steps": 0}, "critic_steps is 0; it must be 1 or more"),

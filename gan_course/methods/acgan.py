@@ -44,7 +44,9 @@ VARIANTS = {
     "joint_real": Variant(joint=True, adversarial_weight=0.5, classify_fakes=False),
     "joint_both": Variant(joint=True, adversarial_weight=0.5, classify_fakes=True),
     "separate": Variant(joint=False, adversarial_weight=1.0, classify_fakes=True),
+    "separate_real": Variant(joint=False, adversarial_weight=1.0, classify_fakes=False),
 }
+"""The homework's three experiments, and the third with classifiers that learn from real images only."""
 
 
 @dataclasses.dataclass(frozen=True)
