@@ -7,6 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from gan_course import cli, losses, methods, weights
 from gan_course.methods.base import evaluating
@@ -403,6 +404,33 @@ def test_the_waiting_player_is_untouched(fields, player):
     assert same(before, state(waiting))
     assert all(p.grad is not None for p in method.parameters_of(player))
     assert all(p.requires_grad for p in method.parameters())
+
+
+class NoSynchronisation(TorchDispatchMode):
+    """Raises where a number is read from a tensor: on a GPU the machine would wait for it."""
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        if function in (torch.ops.aten._local_scalar_dense.default, torch.ops.aten.is_nonzero.default):
+            raise AssertionError(f"a step reads a number from the device: {function}")
+        return function(*args, **kwargs or {})
+
+
+@pytest.mark.parametrize("norm", ["batch", "spectral"])
+def test_no_trick_waits_for_the_device(norm):
+    method = tiny(
+        label_smoothing=0.1,
+        label_swapping=0.5,
+        instance_noise=0.1,
+        instance_noise_steps=5,
+        generator_dropout=0.3,
+        discriminator_dropout=0.3,
+        discriminator_norm=norm,
+        r1=0.0 if norm == "batch" else 1.0,
+    )
+    both = optimizers(method)
+    play(method, both, a_batch())  # the first step of Adam makes its state
+    with NoSynchronisation():
+        play(method, both, a_batch())
 
 
 # ---- what is refused ---------------------------------------------------------------------------------
