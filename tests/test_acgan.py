@@ -268,7 +268,7 @@ def test_noise_of_another_count_is_refused():
     [
         (
             {"variant": "both"},
-            "variant is 'both'; it must be one of joint_real, joint_both, separate, separate_real",
+            "variant is 'both'; it must be one of joint_real, joint_both, separate",
         ),
         ({"tag_sizes": (4,)}, r"tag_sizes is \(4,\); it needs two kinds or more"),
         ({"tag_sizes": (4, 1)}, r"tag_sizes is \(4, 1\); it needs two kinds or more"),

@@ -213,7 +213,7 @@ for number, variant in enumerate(("joint_real", "joint_both", "separate"), 1):
         config=EXPERIMENT | {"variant": variant, "game": "non_saturating", "critic_steps": 1},
         data="faces",
         data_options={"image_size": 32, "count": 5000},
-        settings=COMMON | {"steps": 4000, "sample_every": 200, "save_every": 1000},
+        settings=COMMON | {"steps": 2500, "sample_every": 125, "save_every": 1250},
         judge=judged_tags,
     )
 GENERATORS["acgan-experiment-wasserstein"] = Recipe(
@@ -221,7 +221,7 @@ GENERATORS["acgan-experiment-wasserstein"] = Recipe(
     config=EXPERIMENT | {"variant": "separate", "game": "wasserstein", "critic_steps": 2},
     data="faces",
     data_options={"image_size": 32, "count": 5000},
-    settings=COMMON | {"steps": 8000, "sample_every": 400, "save_every": 2000},
+    settings=COMMON | {"steps": 5000, "sample_every": 250, "save_every": 2500},
     judge=judged_tags,
 )
 
