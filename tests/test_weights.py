@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from gan_course import data, metrics, weights
-from gan_course.weights.__main__ import RECIPES
+from gan_course.weights.__main__ import GENERATORS, RECIPES
 
 
 def test_every_recipe_ships_its_weights_and_nothing_else_ships():
@@ -65,3 +65,33 @@ def test_faces_are_colour_images_of_64_pixels():
     assert samples.shape == (8, 3, 64, 64)
     assert samples.abs().max() <= 1
     assert samples.std(dim=0).mean() > 0.1  # eight faces, not one
+
+
+def test_moments_of_training():
+    for name in GENERATORS:
+        moments = weights.progress(name)
+        steps = [step for step, _ in moments]
+        assert 8 <= len(steps) <= 10
+        assert steps == sorted(set(steps))
+        assert steps[0] == 0
+        assert steps[-1] == weights.card(name)["step"]
+        assert len({picture.size for _, picture in moments}) == 1
+        first, last = (torch.tensor(list(moments[k][1].getdata())).float() for k in (0, -1))
+        assert (first - last).abs().mean() > 10  # something was learnt on the way
+        assert weights.log(name)["step"][-1] == steps[-1]
+    assert weights.progress("digit-classifier") == []
+    assert weights.log("digit-classifier") == {}
+
+
+def test_faces_have_the_tags_that_were_asked_for():
+    method, card = weights.load("acgan-faces")
+    assert len(weights.progress("acgan-faces")) == 10
+    judge, _ = weights.load("face-classifier")
+    rng = torch.Generator().manual_seed(5)
+    asked = method.draw_tags(1000, rng)
+    right = metrics.predict(judge, method.sample(1000, labels=asked, rng=rng)) == asked
+    hair, eyes, skin, glasses = right.double().mean(dim=0).tolist()
+    assert min(hair, skin, glasses) >= 0.9
+    assert eyes >= 0.8
+    for kind, share in zip(("hair", "eyes", "skin", "glasses"), (hair, eyes, skin, glasses), strict=True):
+        assert share == pytest.approx(card["metrics"]["tags as asked"][kind], abs=0.03)

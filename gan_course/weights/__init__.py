@@ -55,7 +55,7 @@ def load(name: str) -> tuple[nn.Module, dict[str, Any]]:
 
 
 def progress(name: str) -> list[tuple[int, Image.Image]]:
-    """Ten moments of the training: the step, and the first samples of that moment's grid.
+    """Moments of the training, at most ten: the step, and the first samples of that moment's grid.
 
     A picture shows two rows of eight samples, always from the same noise. The list is empty for a
     classifier. Raises ValueError for a name that is not shipped, listing those that are.
@@ -63,7 +63,7 @@ def progress(name: str) -> list[tuple[int, Image.Image]]:
     steps = card(name).get("progress", [])
     if not steps:
         return []
-    with Image.open(FOLDER / f"{name}.progress.png") as strip:
+    with Image.open(FOLDER / f"{name}.progress.jpg") as strip:
         height = strip.height // len(steps)
         return [
             (step, strip.crop((0, place * height, strip.width, (place + 1) * height)))

@@ -237,15 +237,15 @@ def train_generator(name: str, out: Path) -> None:
 
 
 def publish_run(run: training.Run, name: str, out: Path, measured: dict[str, Any]) -> None:
-    """Copies generator, card and log out of a run, with ten of the sample grids that it drew on its way."""
+    """Copies generator, card and log out of a run, with ten (at most) of the sample grids on its way."""
     grids = run.samples
-    kept = [grids[round(place * (len(grids) - 1) / 9)] for place in range(10)]
+    kept = [grids[k] for k in sorted({round(place * (len(grids) - 1) / 9) for place in range(10)})]
     pictures = [Image.open(path).convert("RGB") for _, path in kept]
     height = round(pictures[0].height / 4)  # the first two of the eight rows
-    strip = Image.new("RGB", (pictures[0].width, 10 * height))
+    strip = Image.new("RGB", (pictures[0].width, len(pictures) * height))
     for place, picture in enumerate(pictures):
         strip.paste(picture.crop((0, 0, picture.width, height)), (0, place * height))
-    strip.save(out / f"{name}.progress.png", optimize=True)
+    strip.save(out / f"{name}.progress.jpg", quality=90)
     shutil.copy(run.path / "generator.safetensors", out / f"{name}.safetensors")
     shutil.copy(run.path / "log.csv", out / f"{name}.log.csv")
     write(out / f"{name}.json", run.card | {"metrics": measured, "progress": [step for step, _ in kept]})
