@@ -168,7 +168,7 @@ GENERATORS = {
         config={"ngf": 48, "ndf": 24, "noise": "normal", "learning_rate": 0.0004},
         data="mnist",
         data_options={"image_size": 32},
-        settings=COMMON | {"epochs": 49, "sample_every": 1000, "save_every": 2000},
+        settings=COMMON | {"epochs": 46, "sample_every": 1000, "save_every": 2000},
         judge=judged_digits,
     ),
     "dcgan-faces": Recipe(
