@@ -279,7 +279,7 @@ def play(
         terms_of_parts = []
         for part in split(batch, accumulate):
             with autocast:
-                outputs = shared or generate(method, part, mover)
+                outputs = shared if accumulate == 1 else generate(method, part, mover)
             with method.moving(*mover), autocast:
                 terms = method.loss(player, part, outputs)
                 cost = method.total(terms) / accumulate
