@@ -36,13 +36,13 @@ def test_the_digits_asked_for_are_the_digits_drawn():
     classifier, _ = weights.load("digit-classifier")
     labels = torch.arange(1000) % 10
     draws = []
-    for seed in range(1, 6):  # one draw alone may be lucky
+    for seed in range(1, 11):  # one draw alone may be lucky
         samples = method.sample(1000, labels=labels, rng=torch.Generator().manual_seed(seed))
         draws.append(metrics.accuracy_by_class(metrics.predict(classifier, samples), labels, 10))
     by_class = torch.stack(draws).mean(dim=0)
     assert by_class.mean() >= 0.99
     assert by_class.min() >= 0.96
-    assert by_class.mean().item() == pytest.approx(card["metrics"]["read as asked"], abs=0.003)
+    assert by_class.mean().item() == pytest.approx(card["metrics"]["read as asked"], abs=0.001)
 
 
 def test_the_digits_vary_and_are_not_copies():
