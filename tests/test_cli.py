@@ -54,7 +54,7 @@ def test_train_leaves_a_run(digits_run):
 
 
 DCGAN_SIZES = ["--ngf", "4", "--ndf", "4", "--image-size", "16"]
-SMALL = {
+SIZES = {
     "gan": ["--data", "mnist"],
     "dcgan": ["--data", "mnist", *DCGAN_SIZES],
     "cgan": ["--data", "mnist", *DCGAN_SIZES],
@@ -67,7 +67,7 @@ SMALL = {
 @pytest.mark.parametrize("name", methods.names())
 def test_every_method_trains(name, tmp_path):
     assert (
-        run("train", name, "--out", tmp_path / "run", "--steps", "1", "--batch-size", "4", *SMALL[name]) == 0
+        run("train", name, "--out", tmp_path / "run", "--steps", "1", "--batch-size", "4", *SIZES[name]) == 0
     )
     config = training.open_run(tmp_path / "run").card["config"]
     channels = 3 if name == "acgan" else 1
