@@ -160,6 +160,25 @@ def test_the_terms_are_those_of_the_formulas():
         assert terms[name].item() == pytest.approx(value.item(), rel=1e-5, abs=1e-7), name
 
 
+def test_classifiers_read_through_noise_and_the_critic_does_not():
+    clear, veiled = tiny(), tiny(class_noise=0.5)
+    veiled.load_state_dict(clear.state_dict())
+    images = a_batch(clear)["image"]
+    scores, answers = clear.judge(images, images[:2])
+    assert [len(answer) for answer in answers] == [2] * 4
+    seen = []
+    clear.discriminator.register_forward_hook(lambda *_: seen.append("clear"))
+    handle = veiled.discriminator.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    scores_again, answers_again = veiled.judge(images, images[:2])
+    handle.remove()
+    assert torch.allclose(scores, scores_again, atol=1e-6)
+    assert [len(answer) for answer in answers_again] == [2] * 4
+    assert not torch.allclose(answers[0], answers_again[0], atol=1e-4)
+    (given,) = seen
+    assert torch.equal(given[:6], images)
+    assert (given[6:] - images[:2]).std().item() == pytest.approx(0.5, rel=0.1)
+
+
 def test_the_discriminator_does_not_reach_the_generator():
     method = tiny()
     batch = a_batch(method)
@@ -196,7 +215,9 @@ def test_the_tags_reach_the_generator_through_the_classifiers():
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-@pytest.mark.parametrize("fields", [{}, {"variant": "joint_real"}, {"game": "non_saturating"}])
+@pytest.mark.parametrize(
+    "fields", [{}, {"variant": "joint_real"}, {"game": "non_saturating"}, {"class_noise": 0.5}]
+)
 def test_five_critic_steps_to_one_of_the_generator(fields, precision):
     method = tiny(**fields)
     rule = turns.parse(method.turns)
@@ -272,6 +293,7 @@ def test_noise_of_another_count_is_refused():
         ),
         ({"tag_sizes": (4,)}, r"tag_sizes is \(4,\); it needs two kinds or more"),
         ({"tag_sizes": (4, 1)}, r"tag_sizes is \(4, 1\); it needs two kinds or more"),
+        ({"class_noise": -1.0}, "class_noise is -1.0; it must be 0 or more"),
         ({"critic_steps": 0}, "critic_steps is 0; it must be 1 or more"),
         ({"image_size": 60}, "image_size is 60"),
     ],

@@ -67,6 +67,9 @@ class ACGANConfig:
     penalty: float = option(10.0, "weight lambda of the gradient penalty, in the Wasserstein game only")
     critic_steps: int = option(5, "moves of the discriminator to one of the generator")
     class_weight: float = option(1.0, "weight of the generator's classification term")
+    class_noise: float = option(
+        0.0, "standard deviation of noise on what the classifiers read, so that faint patterns are no answer"
+    )
     learning_rate: float = option(0.0001, "Adam's step size, both players")
     beta1: float = option(0.5, "Adam's first beta")
     beta2: float = option(0.9, "Adam's second beta")
@@ -144,6 +147,8 @@ class ACGAN(Method):
         check_positive(config, "channels", "noise_size", "ngf", "ndf", "bottleneck", "classifier_features")
         check_positive(config, "critic_steps")
         check_noise(config.noise)
+        if config.class_noise < 0:
+            raise ValueError(f"class_noise is {config.class_noise}; it must be 0 or more")
         if config.variant not in VARIANTS:
             raise ValueError(f"variant is {config.variant!r}; it must be one of {', '.join(VARIANTS)}")
         if len(config.tag_sizes) < 2 or min(config.tag_sizes) < 2:
@@ -180,14 +185,15 @@ class ACGAN(Method):
     def loss(self, player: str, batch: Batch, outputs: Batch) -> dict[str, Tensor]:
         real, fake, tags = batch["image"], outputs["fake"], batch["tags"]
         if player == "generator":
-            scores, answers = self.discriminator(fake)
+            scores, answers = self.judge(fake, fake)
             return {
                 "generator": self.game.generator(scores),
                 "classes of G(z)": classification_loss(answers, tags),
             }
         # one call for both kinds: without batch norm, no image knows of the others
         fake = fake.detach().to(real.dtype)
-        scores, answers = self.discriminator(torch.cat([real, fake]))
+        both = torch.cat([real, fake])
+        scores, answers = self.judge(both, both if self.variant.classify_fakes else real)
         real_scores, fake_scores = scores.chunk(2)
         on_real = [answer[: len(real)] for answer in answers]
         terms = {"discriminator": self.game.discriminator(real_scores, fake_scores)}
@@ -200,6 +206,15 @@ class ACGAN(Method):
             on_fake = [answer[len(real) :] for answer in answers]
             terms["classes of D(G(z))"] = classification_loss(on_fake, tags)
         return terms | losses.watched(self.game, real_scores, fake_scores)
+
+    def judge(self, images: Tensor, to_read: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Scores of `images`, and the tags that the classifiers read in `to_read`, the first of them."""
+        if self.config.class_noise == 0:
+            scores, answers = self.discriminator(images)
+            return scores, [answer[: len(to_read)] for answer in answers]
+        veiled = to_read + self.config.class_noise * torch.randn_like(to_read)
+        scores, answers = self.discriminator(torch.cat([images, veiled]))
+        return scores[: len(images)], [answer[len(images) :] for answer in answers]
 
     def draw_noise(self, count: int, rng: torch.Generator | None = None) -> Tensor:
         return draw(self.config.noise, (count, self.config.noise_size), rng, self.device)
