@@ -258,8 +258,10 @@ def test_search_finds_a_word(visit, origin):
         links = "[...document.querySelectorAll('#search-results li a')]"
         return driver.execute_script(f"return {links}.map((a) => a.getAttribute('href'));")
 
-    found = WebDriverWait(browser, 20).until(results)
-    assert any("book/notation" in address for address in found), found
+    def finds_it(driver):  # results appear one after the other
+        return any("book/notation" in address for address in results(driver))
+
+    WebDriverWait(browser, 20).until(finds_it, message=f"only {results(browser)} found")
 
 
 def test_the_search_box_opens_by_keyboard(visit):

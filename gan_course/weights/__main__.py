@@ -183,7 +183,6 @@ GENERATORS = {
         config={
             "image_size": 64,
             "variant": "separate_real",
-            "class_noise": 0.5,
             "ngf": 32,
             "ndf": 24,
             "bottleneck": 256,
@@ -193,7 +192,7 @@ GENERATORS = {
         },
         data="faces",
         data_options={"image_size": 64, "count": 5000},
-        settings=COMMON | {"steps": 6000, "sample_every": 300, "save_every": 1000},
+        settings=COMMON | {"steps": 9600, "sample_every": 480, "save_every": 1200},
         judge=judged_tags,
     ),
 }
