@@ -164,12 +164,12 @@ def test_classifiers_read_through_noise_and_the_critic_does_not():
     clear, veiled = tiny(), tiny(class_noise=0.5)
     veiled.load_state_dict(clear.state_dict())
     images = a_batch(clear)["image"]
-    scores, answers = clear.judge(images, images[:2])
+    scores, answers = clear.score_and_read(images, images[:2])
     assert [len(answer) for answer in answers] == [2] * 4
     seen = []
     clear.discriminator.register_forward_hook(lambda *_: seen.append("clear"))
     handle = veiled.discriminator.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
-    scores_again, answers_again = veiled.judge(images, images[:2])
+    scores_again, answers_again = veiled.score_and_read(images, images[:2])
     handle.remove()
     assert torch.allclose(scores, scores_again, atol=1e-6)
     assert [len(answer) for answer in answers_again] == [2] * 4

@@ -86,7 +86,6 @@ class TaggedDiscriminator(nn.Module):
 
     def __init__(self, config: ACGANConfig, joint: bool) -> None:
         super().__init__()
-        self.joint = joint
         halvings = int(math.log2(config.image_size)) - 2
         features = [config.channels, *(config.ndf * 2**k for k in range(halvings))]
         layers: list[nn.Module] = []
@@ -185,7 +184,7 @@ class ACGAN(Method):
     def loss(self, player: str, batch: Batch, outputs: Batch) -> dict[str, Tensor]:
         real, fake, tags = batch["image"], outputs["fake"], batch["tags"]
         if player == "generator":
-            scores, answers = self.judge(fake, fake)
+            scores, answers = self.score_and_read(fake, fake)
             return {
                 "generator": self.game.generator(scores),
                 "classes of G(z)": classification_loss(answers, tags),
@@ -193,7 +192,7 @@ class ACGAN(Method):
         # one call for both kinds: without batch norm, no image knows of the others
         fake = fake.detach().to(real.dtype)
         both = torch.cat([real, fake])
-        scores, answers = self.judge(both, both if self.variant.classify_fakes else real)
+        scores, answers = self.score_and_read(both, both if self.variant.classify_fakes else real)
         real_scores, fake_scores = scores.chunk(2)
         on_real = [answer[: len(real)] for answer in answers]
         terms = {"discriminator": self.game.discriminator(real_scores, fake_scores)}
@@ -207,7 +206,7 @@ class ACGAN(Method):
             terms["classes of D(G(z))"] = classification_loss(on_fake, tags)
         return terms | losses.watched(self.game, real_scores, fake_scores)
 
-    def judge(self, images: Tensor, to_read: Tensor) -> tuple[Tensor, list[Tensor]]:
+    def score_and_read(self, images: Tensor, to_read: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Scores of `images`, and the tags that the classifiers read in `to_read`, the first of them."""
         if self.config.class_noise == 0:
             scores, answers = self.discriminator(images)

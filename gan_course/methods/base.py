@@ -188,6 +188,22 @@ def check_noise(kind: str) -> None:
         raise ValueError(f"noise is {kind!r}; it must be uniform or normal")
 
 
+def check_labels(labels: Tensor, count: int, num_classes: int) -> Tensor:
+    """The labels as int64 [count]. Raises ValueError unless they are `count` integers below `num_classes`."""
+    labels = torch.as_tensor(labels)
+    if labels.shape != (count,) or labels.is_floating_point():
+        raise ValueError(
+            f"{count} samples need {count} integer labels, "
+            f"not a tensor of {labels.dtype} and shape {tuple(labels.shape)}"
+        )
+    if count and not 0 <= int(labels.min()) <= int(labels.max()) < num_classes:
+        raise ValueError(
+            f"labels run from {int(labels.min())} to {int(labels.max())}; "
+            f"this model knows 0 to {num_classes - 1}"
+        )
+    return labels.long()
+
+
 def check_positive(config: Any, *names: str) -> None:
     """Raises ValueError unless each of these fields is 1 or more."""
     for name in names:

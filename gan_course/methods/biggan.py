@@ -15,7 +15,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gan_course import losses
-from gan_course.methods.base import Batch, Method, check_positive, draw, evaluating, option
+from gan_course.methods.base import (
+    Batch,
+    Method,
+    check_labels,
+    check_positive,
+    draw,
+    evaluating,
+    option,
+)
 from gan_course.nn.attention import SelfAttention
 from gan_course.nn.init import check_kind, initialise, orthogonality_penalty
 from gan_course.nn.norms import ConditionalBatchNorm2d, raw_weight, spectral_norm
@@ -319,11 +327,11 @@ class BigGAN(Method):
         if noise is None:
             noise = self.draw_noise(count, rng, truncation)
         noise = self.noise_for(count, noise, rng)
-        labels = self.check_labels(count, labels).to(self.device)
+        labels = self.labels_for(count, labels).to(self.device)
         with evaluating(self.generator):
             return self.generator(noise, labels)
 
-    def check_labels(self, count: int, labels: Tensor | None) -> Tensor:
+    def labels_for(self, count: int, labels: Tensor | None) -> Tensor:
         """The labels that `sample` was given, or the classes in turn, [count] int64.
 
         Raises ValueError unless they are `count` integers that the model knows.
@@ -332,18 +340,7 @@ class BigGAN(Method):
             return torch.arange(count) % self.config.classes
         if not self.config.num_classes:
             raise ValueError("this biggan was built without classes and takes no labels")
-        labels = torch.as_tensor(labels)
-        if labels.shape != (count,) or labels.is_floating_point():
-            raise ValueError(
-                f"{count} samples need {count} integer labels, "
-                f"not a tensor of {labels.dtype} and shape {tuple(labels.shape)}"
-            )
-        if count and not 0 <= int(labels.min()) <= int(labels.max()) < self.config.num_classes:
-            raise ValueError(
-                f"labels run from {int(labels.min())} to {int(labels.max())}; "
-                f"this model knows 0 to {self.config.num_classes - 1}"
-            )
-        return labels.long()
+        return check_labels(labels, count, self.config.num_classes)
 
     def optimizer(self, player: str) -> torch.optim.Optimizer:
         rates = {

@@ -15,6 +15,7 @@ from gan_course import losses
 from gan_course.methods.base import (
     Batch,
     Method,
+    check_labels,
     check_noise,
     check_positive,
     check_power_of_two,
@@ -121,20 +122,10 @@ class ConditionalDCGAN(Method):
         """As `Method.sample`; without `labels`, the classes in turn: 0, 1, 2, ..., 0, 1, ..."""
         if labels is None:
             labels = torch.arange(count) % self.config.num_classes
-        labels = torch.as_tensor(labels)
-        if labels.shape != (count,) or labels.is_floating_point():
-            raise ValueError(
-                f"{count} samples need {count} integer labels, "
-                f"not a tensor of {labels.dtype} and shape {tuple(labels.shape)}"
-            )
-        if count and not 0 <= int(labels.min()) <= int(labels.max()) < self.config.num_classes:
-            raise ValueError(
-                f"labels run from {int(labels.min())} to {int(labels.max())}; "
-                f"this model knows 0 to {self.config.num_classes - 1}"
-            )
+        labels = check_labels(labels, count, self.config.num_classes)
         noise = self.noise_for(count, noise, rng)
         with evaluating(self.generator):
-            return self.generator(noise, labels.long().to(self.device))
+            return self.generator(noise, labels.to(self.device))
 
     def optimizer(self, player: str) -> torch.optim.Optimizer:
         betas = (self.config.beta1, 0.999)
