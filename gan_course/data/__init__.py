@@ -9,15 +9,24 @@ import inspect
 from dataclasses import dataclass
 from pathlib import Path
 
-from gan_course.data import faces, folders, mnist
+from gan_course.data import faces, folders, mnist, unpaired
 from gan_course.data.faces import render_faces
 from gan_course.data.folders import FolderReport, check_folder
-from gan_course.data.image_set import ImageSet, StreamedSet, as_batch, batches, epoch_order, paint
+from gan_course.data.image_set import (
+    ImageSet,
+    StreamedSet,
+    UnpairedSet,
+    as_batch,
+    batches,
+    epoch_order,
+    paint,
+)
 
 __all__ = [
     "FolderReport",
     "ImageSet",
     "StreamedSet",
+    "UnpairedSet",
     "as_batch",
     "batches",
     "check_folder",
@@ -54,12 +63,13 @@ def names() -> list[str]:
     return list(_LOADERS)
 
 
-def load(name: str | Path, **options) -> ImageSet | StreamedSet:
+def load(name: str | Path, **options) -> ImageSet | StreamedSet | UnpairedSet:
     """The data set `name`, or the images of the folder `name`.
 
     Options are those of the set's own function (`mnist.load`, `mnist.load_full`, `faces.load`,
-    `folders.load`); all take `image_size`. Raises ValueError for an unknown option, listing the known ones,
-    FileNotFoundError for a name that is neither a set nor a folder.
+    `folders.load`); all take `image_size`. Faces in two `domains`, and a folder that holds trainA and trainB,
+    give an UnpairedSet. Raises ValueError for an unknown option, listing the known ones, FileNotFoundError
+    for a name that is neither a set nor a folder.
     """
     loader = _LOADERS.get(str(name))
     if loader is None and not Path(name).expanduser().exists():
@@ -67,6 +77,12 @@ def load(name: str | Path, **options) -> ImageSet | StreamedSet:
     arguments = (name,) if loader is None else ()
     loader = loader or folders.load
     known = [option for option in inspect.signature(loader).parameters if option != "path"]
+    if loader is faces.load:
+        known = [*(option for option in known if option != "style"), "style", "domains"]
+        if "domains" in options:
+            loader, known = unpaired.load_faces, [option for option in known if option != "style"]
+    elif loader is folders.load and "pairs" not in options and unpaired.has_domains(name):
+        loader, known = unpaired.load_folders, [*known, "split"]
     for option in options:
         if option not in known:
             raise ValueError(f'data set "{name}" has no option "{option}"; known are {", ".join(known)}')

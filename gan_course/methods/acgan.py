@@ -256,7 +256,7 @@ class ACGAN(Method):
         with evaluating(self.generator):
             return self.generator(torch.cat([noise, tags], dim=1))
 
-    def preview(self, count: int, rng: torch.Generator) -> Batch:
+    def preview(self, count: int, rng: torch.Generator, examples: Batch | None = None) -> Batch:
         return {"noise": self.draw_noise(count, rng), "labels": self.draw_tags(count, rng)}
 
     def optimizer(self, player: str) -> torch.optim.Optimizer:

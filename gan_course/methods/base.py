@@ -6,6 +6,7 @@ these answers only, so that one loop serves every paper, and a paper is one file
 
 import contextlib
 import dataclasses
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import Any, ClassVar
@@ -46,6 +47,8 @@ class Method(nn.Module, ABC):
     """Weight of a named term; 1 where nothing is said. A term of weight 0 is watched, not minimised."""
     needs: ClassVar[tuple[str, ...]] = ("image",)
     """What a batch must hold."""
+    translates: ClassVar[tuple[str, ...]] = ()
+    """What of a batch sampling starts from; nothing for a method that makes images from noise."""
     turns: str = "alternating:1"
     """Who moves when, in the paper (training/turns.py); a property where the configuration decides."""
 
@@ -75,22 +78,30 @@ class Method(nn.Module, ABC):
         noise: Tensor | None = None,
         rng: torch.Generator | None = None,
     ) -> Tensor:
-        """`count` images in [-1, 1], [count, C, H, W], without touching any training state."""
+        """`count` images in [-1, 1], [count, C, H, W], without touching any training state.
 
-    @abstractmethod
+        A method that translates also takes `inputs`: what of a batch it starts from (`translates`).
+        """
+
     def draw_noise(self, count: int, rng: torch.Generator | None = None) -> Tensor:
-        """Noise for `count` samples, on the method's device."""
+        """Noise for `count` samples, on the method's device; of no length where a method takes none."""
+        return torch.zeros(count, 0, device=self.device)
 
     @abstractmethod
     def optimizer(self, player: str) -> torch.optim.Optimizer:
         """The paper's optimizer over the networks that the player moves."""
 
-    def preview(self, count: int, rng: torch.Generator) -> Batch:
-        """Fixed inputs of the sample grid that is drawn again and again through training.
+    def preview(self, count: int, rng: torch.Generator, examples: Batch | None = None) -> Batch:
+        """What the sample grid is drawn from, again and again through training: what `grid` takes.
 
-        Returns keyword arguments of `sample`.
+        `examples` are `count` rows of data, for a method that starts from data.
         """
         return {"noise": self.draw_noise(count, rng)}
+
+    def grid(self, preview: Batch) -> tuple[Tensor, int]:
+        """The pictures of the sample grid, [M, C, H, W] in [-1, 1], and how many stand in a row."""
+        count = len(next(iter(preview.values())))
+        return self.sample(count, **preview), max(1, round(math.sqrt(count)))
 
     def noise_for(self, count: int, noise: Tensor | None, rng: torch.Generator | None) -> Tensor:
         """The noise that `sample` was given, or new noise. Raises ValueError unless it has `count` rows."""
@@ -186,6 +197,22 @@ def check_noise(kind: str) -> None:
     """Raises ValueError unless `draw` knows the kind."""
     if kind not in ("uniform", "normal"):
         raise ValueError(f"noise is {kind!r}; it must be uniform or normal")
+
+
+def check_inputs(method: Method, count: int, inputs: Batch | None) -> Batch:
+    """What of a batch the method starts from, on its device.
+
+    Raises ValueError where `inputs` does not hold `count` rows of each.
+    """
+    for name in method.translates:
+        if inputs is None or name not in inputs:
+            raise ValueError(
+                f"{method.name} makes images from {' and '.join(method.translates)}, not from noise alone: "
+                f"give `inputs`, a batch that holds {name}"
+            )
+        if len(inputs[name]) != count:
+            raise ValueError(f"{count} samples need {count} rows of {name}, not {len(inputs[name])}")
+    return {name: inputs[name].to(method.device) for name in method.translates}
 
 
 def check_labels(labels: Tensor, count: int, num_classes: int) -> Tensor:

@@ -28,11 +28,13 @@ class TrainingSettings:
     warmup: int = option(0, "first steps, over which the learning rates rise linearly")
     decay: float = option(0.0, "last share of the run over which the learning rates fall linearly, e.g. 0.5")
     flip: bool = option(False, "mirror each training image with probability 1/2")
+    crop_size: int = option(0, "pixels of a random square cut out of each training image; 0: the whole")
     gpus: int = option(1, "CUDA devices that share each batch within one process (torchrun is faster)")
     tensorboard: bool = option(False, "write for TensorBoard too (needs the package tensorboard)")
     log_every: int = option(50, "steps between two lines of log.csv")
     sample_every: int = option(500, "steps between two sample grids")
     save_every: int = option(500, "steps between two checkpoints")
+    measure_every: float = option(0.0, "epochs between two lines of fid.csv; 0: never")
     preview_count: int = option(64, "images in a sample grid")
 
     def __post_init__(self) -> None:
@@ -41,7 +43,7 @@ class TrainingSettings:
         for name in (*counts, "preview_count"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be 1 or more")
-        for name in ("steps", "epochs", "seed", "warmup"):
+        for name in ("steps", "epochs", "seed", "warmup", "crop_size", "measure_every"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be 0 or more")
         if self.steps and self.epochs:

@@ -11,7 +11,7 @@ import dataclasses
 import json
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -55,8 +55,10 @@ FIXED_SETTINGS = (
     "warmup",
     "decay",
     "flip",
+    "crop_size",
     "preview_count",
 )
+MEASURES = "fid.csv"
 
 
 class Diverged(RuntimeError):
@@ -126,6 +128,8 @@ def train(
     *,
     resume: bool = False,
     progress: bool | None = None,
+    held_out: data.ImageSet | None = None,
+    measure: Callable[[Method], dict[str, float]] | None = None,
     **fields: Any,
 ) -> Run:
     """Trains `method` on `images` and leaves a run in the folder `out`.
@@ -139,6 +143,9 @@ def train(
             to change some (steps=1000, batch_size=64).
         resume: go on from the last checkpoint in `out`; with none there, start.
         progress: show a progress bar. None: on a terminal or in a notebook.
+        held_out: what the sample grid of a method that translates starts from. None: training images.
+        measure: called every `measure_every` epochs with the method, its weights averaged where `ema`
+            asks for it; the numbers that it returns are a line of fid.csv.
 
     Returns:
         The run, with the averaged weights where `ema` asks for an average.
@@ -156,13 +163,15 @@ def train(
     settings = dataclasses.replace(settings, turns=rules.written(turns))
     device = distributed.join(choose_device(settings.device))
     check_fit(method, images, settings)
+    if settings.measure_every and measure is None:
+        raise ValueError(f"measure_every is {settings.measure_every}, but there is nothing to measure by")
     board = Board(out, on=settings.tensorboard and distributed.rank() == 0)
 
     # ---- 1. The state at step 0 --------------------------------------------------------------------
     torch.manual_seed(distributed.own_seed(settings.seed))
     layout = torch.channels_last if settings.channels_last else torch.contiguous_format
     method = method.to(device, memory_format=layout).train()
-    distributed.share(method.state_dict().values())
+    distributed.share(value for value in method.state_dict().values() if isinstance(value, Tensor))
     players = split_over_gpus(method, settings.gpus)
     players = compiled(players) if settings.compile else players
     state = State(
@@ -170,7 +179,11 @@ def train(
         optimizers={player: method.optimizer(player) for player in method.players},
         average=WeightAverage(method, settings.ema),
     )
-    preview = method.preview(settings.preview_count, torch.Generator().manual_seed(settings.seed))
+    preview = method.preview(
+        settings.preview_count,
+        torch.Generator().manual_seed(settings.seed),
+        examples_of(held_out or images, settings, device),
+    )
 
     # ---- 2. Its folder, or the state of the run to go on with --------------------------------------
     card = describe(method, images, settings, device)
@@ -181,8 +194,15 @@ def train(
     # ---- 3. The loop -------------------------------------------------------------------------------
     total = settings.total_steps(len(images))
     steps_per_epoch = len(images) // settings.batch_size
+    measured_steps = round(settings.measure_every * steps_per_epoch)
     batches = data.batches(
-        images, settings.batch_size, settings.seed, start_step=state.step, device=device, flip=settings.flip
+        images,
+        settings.batch_size,
+        settings.seed,
+        start_step=state.step,
+        device=device,
+        flip=settings.flip,
+        crop_size=settings.crop_size,
     )
     shown = shows_progress(progress) and distributed.rank() == 0
     bar = tqdm(total=total, initial=state.step, unit="step", disable=not shown)
@@ -223,6 +243,8 @@ def train(
                 bar.set_postfix_str(", ".join([*shown_means, f"{speed:.0f} images/s"]))
             if state.step % settings.sample_every == 0 or last:
                 distributed.on_first(draw_samples, out, state, preview, board)
+            if measured_steps and (state.step % measured_steps == 0 or last):
+                distributed.on_first(take_measure, out, state, measure, steps_per_epoch)
             if state.step % settings.save_every == 0 or last:
                 save(out, state, card, finished=last)
         if state.step < total:
@@ -351,15 +373,29 @@ def check_fit(method: Method, images: data.ImageSet, settings: TrainingSettings)
             f" in {settings.accumulate} equal parts each"
         )
     held = images.batch([0])
+    image = next(iter(held.values()))
     missing = [name for name in method.needs if name not in held]
     if missing:
         raise ValueError(f"{method.name} needs {', '.join(missing)}; the data set {images.name} has none")
-    offered = {name: getattr(images, name) for name in ("image_size", "channels", "num_classes")}
-    offered["data_shape"] = tuple(held["image"].shape[1:])
+    if settings.crop_size > images.image_size:
+        raise ValueError(
+            f"crop_size is {settings.crop_size}; the images of {images.name} have {images.image_size} pixels"
+        )
+    size = settings.crop_size or images.image_size
+    offered = {name: getattr(images, name) for name in ("channels", "num_classes")}
+    offered |= {"image_size": size, "data_shape": (*image.shape[1:-2], size, size)}
+    if "input" in held:
+        offered["input_channels"] = held["input"].shape[1]
     for name, value in offered.items():
         wanted = getattr(method.config, name, value)
         if wanted != value:
             raise ValueError(f"{method.name} is built for {name} {wanted}; {images.name} has {value}")
+    classes = len(images.map_names) if "label_map" in method.needs else 0
+    if classes > getattr(method.config, "label_nc", classes):
+        raise ValueError(
+            f"{method.name} is built for label_nc {method.config.label_nc}; the label maps of {images.name} "
+            f"have {classes} classes"
+        )
 
 
 def describe(method: Method, images: data.ImageSet, settings: TrainingSettings, device: torch.device) -> dict:
@@ -410,7 +446,8 @@ def open_folder(out: Path, card: dict[str, Any], resume: bool) -> dict[str, Any]
         write_card(out, card)
     (out / "samples").mkdir(exist_ok=True)
     saved = checkpoints.load(out) if checkpoints.exists(out) else None
-    log.cut(out / "log.csv", saved["step"] if saved else 0)
+    for name in ("log.csv", MEASURES):
+        log.cut(out / name, saved["step"] if saved else 0)
     return saved
 
 
@@ -442,14 +479,39 @@ def changes(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
 # ---- what is written -----------------------------------------------------------------------------
 
 
+def examples_of(images: data.ImageSet, settings: TrainingSettings, device: torch.device) -> dict[str, Tensor]:
+    """The first rows of a data set, again from the start where it is shorter; the middle of each image where
+    crops are trained on."""
+    batch = images.batch([k % len(images) for k in range(settings.preview_count)])
+    size = settings.crop_size or images.image_size
+    margin = (images.image_size - size) // 2
+    inner = slice(margin, margin + size)
+    return {k: (v[..., inner, inner] if v.dim() > 2 else v).to(device) for k, v in batch.items()}
+
+
+def take_measure(out: Path, state: State, measure: Callable, steps_per_epoch: int) -> None:
+    """A line of fid.csv, and no trace of the measuring in the training."""
+    with kept_random_state(), state.average.applied(state.method):
+        found = measure(state.method)
+    log.append(out / MEASURES, {"step": state.step, "epoch": round(state.step / steps_per_epoch, 2), **found})
+
+
+@contextlib.contextmanager
+def kept_random_state() -> Iterator[None]:
+    """Within: numbers may be drawn at random; afterwards it is as if none had been."""
+    before = checkpoints.random_state()
+    try:
+        yield
+    finally:
+        checkpoints.set_random_state(before)
+
+
 def draw_samples(out: Path, state: State, preview: dict[str, Tensor], board: Board) -> None:
-    """The sample grid of this step, always from the same noise."""
-    count = len(next(iter(preview.values())))
+    """The sample grid of this step, always from the same noise or the same images."""
     with state.average.applied(state.method):
-        images = state.method.sample(count, **preview)
+        images, columns = state.method.grid(preview)
     picture = out / "samples" / f"{state.step:08d}.png"
     with replacing(picture) as path:
-        columns = round(math.sqrt(count))
         save_image(images, path, format="png", nrow=columns, normalize=True, value_range=(-1, 1))
     board.grid(state.step, picture)
 
