@@ -113,14 +113,24 @@ def asked_of(batch: dict[str, Tensor]) -> Tensor | None:
     return tag_numbers(batch["tags"]) if "tags" in batch else None
 
 
-def draw_of(method, reference: data.ImageSet | data.StreamedSet) -> Draw:
-    """Samples of a method; a conditional one is asked for labels or tags as the reference has them."""
+def target_of(batch: dict[str, Tensor]) -> Tensor:
+    """The images of a batch that a method should make: those of domain B where there are two domains."""
+    return batch["image_b"] if "image_b" in batch else batch["image"]
+
+
+def draw_of(method, reference: data.ImageSet | data.StreamedSet | data.UnpairedSet) -> Draw:
+    """Samples of a method; a conditional one is asked for labels or tags as the reference has them, and one
+    that translates starts from what the reference holds."""
     told = next((name for name in ("label", "tags") if name in method.needs), None)
 
     def draw(count: int, seed: int) -> Iterator[Part]:
         rng = torch.Generator().manual_seed(seed)
         for start in range(0, count, CHUNK):
             size = min(CHUNK, count - start)
+            if method.translates:
+                batch = reference.batch(torch.randint(len(reference), (size,), generator=rng))
+                yield method.sample(size, inputs=batch, rng=rng).cpu(), None
+                continue
             if told is None:
                 yield method.sample(size, rng=rng).cpu(), None
                 continue
@@ -164,7 +174,7 @@ def embed_draw(
 def embed_all(images: data.ImageSet | data.StreamedSet, features: Features) -> Embedded:
     """What the features make of a whole data set."""
     parts = torch.arange(len(images)).split(CHUNK)
-    return join([features(images.batch(rows)["image"]) for rows in parts])
+    return join([features(target_of(images.batch(rows))) for rows in parts])
 
 
 # ---- scoring -------------------------------------------------------------------------------------
