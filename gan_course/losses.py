@@ -8,7 +8,7 @@ Sources: minimax and non-saturating, Goodfellow et al. 2014, equation 1 and sect
 Mao et al. 2017, equation 2 with a = 0, b = c = 1; hinge, Lim and Ye 2017 and Miyato et al. 2018,
 equations 16 and 17; Wasserstein, Arjovsky et al. 2017, equation 2; gradient penalty, Gulrajani et al.
 2017, equation 3; label smoothing, Salimans et al. 2016, section 3.4; R1 penalty, Mescheder et al. 2018,
-equation 9.
+equation 9; feature matching, Wang et al. 2018, equation 2.
 """
 
 from collections.abc import Callable
@@ -238,3 +238,71 @@ def r1_penalty(real_scores: Tensor, real: Tensor) -> Tensor:
     """
     (gradient,) = torch.autograd.grad(real_scores.sum(), real, create_graph=True)
     return _full_precision(gradient).flatten(1).square().sum(1).mean()
+
+
+# ---- discriminators on several scales ------------------------------------------------------------------
+
+Nested = list[list[Tensor]]
+"""What a multiscale discriminator says: for each scale a list of maps, the scores last
+(gan_course/nn/multiscale.py)."""
+
+
+def over_scales(game: Game, reduction: str) -> Game:
+    """The game played on every scale at once: its costs take the nested outputs of such a discriminator.
+
+    Args:
+        game: played on the scores of each scale, its cost being the mean over the scale's patches.
+        reduction: "sum" over the scales (Wang et al. 2018, equation 3: pix2pixHD) or their "mean" (SPADE:
+            the authors' code; Park et al. 2019 do not say).
+
+    Raises ValueError for another reduction.
+    """
+    if reduction not in ("sum", "mean"):
+        raise ValueError(f"the costs of several scales are reduced by {reduction!r}; take sum or mean")
+
+    def reduced(costs: list[Tensor]) -> Tensor:
+        together = torch.stack(costs)
+        return together.sum() if reduction == "sum" else together.mean()
+
+    def discriminator(real: Nested, fake: Nested) -> Tensor:
+        return reduced([game.discriminator(r[-1], f[-1]) for r, f in zip(real, fake, strict=True)])
+
+    def generator(fake: Nested) -> Tensor:
+        return reduced([game.generator(maps[-1]) for maps in fake])
+
+    return game._replace(discriminator=discriminator, generator=generator)
+
+
+def all_scores(outputs: Nested) -> Tensor:
+    """The scores of all patches of all scales in a row, for `watched`: large scales have more of them."""
+    return torch.cat([maps[-1].flatten() for maps in outputs])
+
+
+def feature_matching(real_features: Nested, fake_features: Nested) -> Tensor:
+    """E|D_i(x) - D_i(G(z))|: means of each map, summed over the layers i and averaged over the scales.
+
+    The scores, each scale's last map, are left out. The real features are a target: no gradient reaches
+    what they were computed from. Wang et al. 2018, equation 2, has the sum over layers for one scale; their
+    code averages over the scales, as that of Park et al. 2019 does, where the paper adds.
+
+    Args:
+        real_features, fake_features: nested outputs of one discriminator for an image and for what was
+            generated in its place.
+
+    Raises ValueError where the two are not of one form, which would compare maps of different layers.
+    """
+    shapes = [
+        [[tuple(m.shape) for m in maps] for maps in nested] for nested in (real_features, fake_features)
+    ]
+    if shapes[0] != shapes[1]:
+        raise ValueError(f"features of real images are {shapes[0]}, those of generated ones {shapes[1]}")
+    by_scale = []
+    for real, fake in zip(real_features, fake_features, strict=True):
+        pairs = zip(real[:-1], fake[:-1], strict=True)
+        by_scale.append(torch.stack([mean_distance(f, r.detach()) for r, f in pairs]).sum())
+    return torch.stack(by_scale).mean()
+
+
+def mean_distance(a: Tensor, b: Tensor) -> Tensor:
+    """E|a - b|: the mean absolute difference of two tensors of one shape, in float32."""
+    return F.l1_loss(_full_precision(a), _full_precision(b))

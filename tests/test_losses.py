@@ -410,3 +410,77 @@ def test_r1_in_bfloat16_is_summed_in_float32():
     penalty = losses.r1_penalty(real @ w, real)
     assert penalty.dtype == torch.float32
     assert penalty.item() == pytest.approx(16.0)
+
+
+# ---- several scales ------------------------------------------------------------------------------------
+
+
+def nested(*scales, dtype=torch.float64) -> losses.Nested:
+    """Maps from lists of numbers: nested([[1, 2], [3]], ...) has one scale of two maps, scores last."""
+    return [[torch.tensor([[m]], dtype=dtype) for m in maps] for maps in scales]
+
+
+REAL = nested([[9.0], [1.0, 3.0]], [[9.0], [0.5]])  # scores 1, 3 at one scale, 0.5 at the other
+FAKE = nested([[7.0], [0.0, -2.0]], [[7.0], [-1.0]])
+
+
+def test_pix2pixhd_adds_the_scales_and_spade_averages_them():
+    """Least squares by hand: D 1/2 (mean(0, 4) + mean(0, 4)) = 2 and 1/2 (0.25 + 1) = 0.625; G 1/2 mean(1, 9)
+    = 2.5 and 2. Hinge: D mean(0, 0) + mean(1, 0) = 0.5 and 0.5 + 0; G 1 and 1."""
+    least_squares = losses.over_scales(losses.game("least_squares"), "sum")
+    assert least_squares.discriminator(REAL, FAKE).item() == pytest.approx(2 + 0.625)
+    assert least_squares.generator(FAKE).item() == pytest.approx(2.5 + 2)
+    hinge = losses.over_scales(losses.game("hinge"), "mean")
+    assert hinge.discriminator(REAL, FAKE).item() == pytest.approx((0.5 + 0.5) / 2)
+    assert hinge.generator(FAKE).item() == pytest.approx((1 + 1) / 2)
+    assert losses.over_scales(losses.game("hinge"), "sum").generator(FAKE).item() == pytest.approx(2)
+
+
+def test_scales_count_alike_however_many_patches_they_have():
+    game = losses.over_scales(losses.game("wasserstein"), "mean")
+    outputs = nested([[4.0] * 100], [[0.0]])
+    assert game.generator(outputs).item() == pytest.approx(-2)
+    assert losses.all_scores(outputs).shape == (101,)
+    assert losses.all_scores(FAKE).tolist() == [0, -2, -1]
+
+
+def test_another_reduction_is_refused():
+    with pytest.raises(
+        ValueError, match=r"^the costs of several scales are reduced by 'max'; take sum or mean$"
+    ):
+        losses.over_scales(losses.game("hinge"), "max")
+
+
+# ---- feature matching ----------------------------------------------------------------------------------
+
+
+def test_feature_matching_by_hand():
+    """Layers are added, scales averaged, the scores (8 apart) left out."""
+    real = nested([[1.0, 2.0], [0.0], [8.0]], [[5.0], [1.0, 1.0, 1.0], [8.0]])
+    fake = nested([[2.0, 5.0], [0.5], [0.0]], [[1.0], [1.0, 4.0, 1.0], [0.0]])
+    # (1 + 3) / 2 + 0.5 = 2.5 at one scale, 4 + 3 / 3 = 5 at the other
+    assert losses.feature_matching(real, fake).item() == pytest.approx((2.5 + 5) / 2)
+    assert losses.feature_matching(real, real).item() == 0
+
+
+def test_targets_of_feature_matching_get_no_gradient():
+    real, fake = (torch.randn(2, 3, 4, requires_grad=True) for _ in range(2))
+    cost = losses.feature_matching([[real, real], [2 * real, real]], [[fake, fake], [2 * fake, fake]])
+    cost.backward()
+    assert real.grad is None
+    assert torch.allclose(fake.grad, (fake - real).sign() * (1 + 2) / 2 / fake.numel())
+
+
+def test_features_of_two_forms_are_refused():
+    with pytest.raises(
+        ValueError, match=r"^features of real images are \[\[\(1, 1, 1\), .*, those of generated"
+    ):
+        losses.feature_matching(REAL, FAKE[:1])
+    with pytest.raises(ValueError, match=r"^features of real images"):
+        losses.feature_matching(nested([[1.0], [1.0]]), nested([[1.0, 2.0], [1.0]]))
+
+
+def test_half_precision_features_are_compared_in_float32():
+    real, fake = nested([[300.0] * 4096, [0.0]], dtype=torch.bfloat16), nested([[301.0] * 4096, [0.0]])
+    cost = losses.feature_matching(real, [[m.bfloat16() for m in maps] for maps in fake])
+    assert cost.dtype == torch.float32
