@@ -158,7 +158,7 @@ class AdaIN(nn.Module):
 def map_moments(x: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and population variance of every map of x [N, C, H, W]: each [N, C, 1, 1].
 
-    In float32 at least: eight bits would not do for a mean.
+    In float32 at least.
     """
     x = x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
     variance, mean = torch.var_mean(x, dim=(2, 3), correction=0, keepdim=True)
@@ -171,3 +171,193 @@ def rescaled(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
     A norm written like this keeps nothing for its backward pass but x itself and a few numbers a map.
     """
     return torch.addcmul(shift.to(x.dtype), x, scale.to(x.dtype))
+
+
+class AdaLIN(nn.Module):
+    """Adaptive layer-instance norm: gamma * (rho * IN(x) + (1 - rho) * LN(x)) + beta.
+
+    Kim, Kim, Kang, Lee 2020, U-GAT-IT (arXiv:1907.10830), equation 1. IN normalises every map by its own
+    mean and variance, LN all maps of an image by those that they have in common. rho, one for each map,
+    is learned; whoever trains it keeps it in [0, 1]. gamma and beta come from outside.
+
+    Both norms are straight lines in x with one slope and offset for each sample and map, so their
+    mixture is one too, and the moments of LN follow from those of IN: nothing but x is kept for the
+    backward pass.
+
+    Args:
+        features: maps C of x.
+        rho: its first value.
+        unbiased: divide the sums of squares by one less than their number, as torch.var and the authors'
+            PyTorch code do.
+        eps: added to the variances.
+
+    Called with x [N, C, H, W], gamma [N, C] and beta [N, C].
+    """
+
+    def __init__(self, features: int, rho: float = 1.0, unbiased: bool = False, eps: float = 1e-5) -> None:
+        super().__init__()
+        self.rho = nn.Parameter(torch.full((1, features, 1, 1), float(rho)))
+        self.unbiased = unbiased
+        self.eps = eps
+
+    def forward(self, x: Tensor, gamma: Tensor, beta: Tensor) -> Tensor:
+        scale, shift = layer_instance(x, self.rho, self.unbiased, self.eps)
+        gamma, beta = (style[:, :, None, None].to(scale.dtype) for style in (gamma, beta))
+        return rescaled(x, gamma * scale, gamma * shift + beta)
+
+
+class LIN(nn.Module):
+    """Layer-instance norm: `AdaLIN` with a gamma and a beta of its own, one for each map.
+
+    rho begins at 0, which is layer norm. Called with x [N, C, H, W].
+    """
+
+    def __init__(self, features: int, rho: float = 0.0, unbiased: bool = False, eps: float = 1e-5) -> None:
+        super().__init__()
+        self.rho = nn.Parameter(torch.full((1, features, 1, 1), float(rho)))
+        self.gamma = nn.Parameter(torch.ones(1, features, 1, 1))
+        self.beta = nn.Parameter(torch.zeros(1, features, 1, 1))
+        self.unbiased = unbiased
+        self.eps = eps
+
+    def forward(self, x: Tensor) -> Tensor:
+        scale, shift = layer_instance(x, self.rho, self.unbiased, self.eps)
+        return rescaled(x, self.gamma * scale, self.gamma * shift + self.beta)
+
+
+def layer_instance(x: Tensor, rho: Tensor, unbiased: bool, eps: float) -> tuple[Tensor, Tensor]:
+    """Slope and offset, each [N, C, 1, 1], of rho * IN(x) + (1 - rho) * LN(x) for x [N, C, H, W].
+
+    The variance over all maps is the mean of their variances plus the variance of their means.
+    """
+    mean, variance = map_moments(x)
+    layer_mean = mean.mean(dim=1, keepdim=True)
+    layer_variance = (variance + (mean - layer_mean).square()).mean(dim=1, keepdim=True)
+    if unbiased:
+        places = x.shape[2] * x.shape[3]
+        variance = variance * (places / (places - 1))
+        layer_variance = layer_variance * (places * x.shape[1] / (places * x.shape[1] - 1))
+    instance_slope = rho * torch.rsqrt(variance + eps)
+    layer_slope = (1 - rho) * torch.rsqrt(layer_variance + eps)
+    return instance_slope + layer_slope, -(mean * instance_slope + layer_mean * layer_slope)
+
+
+# ---- norms whose gain and offset come from a label map -----------------------------------------------
+
+
+def without_parameters(statistics: str, features: int) -> nn.Module:
+    """A norm without gain and offset of its own: over the "batch" or over each "instance".
+
+    Raises ValueError for other statistics.
+    """
+    kinds = {"batch": nn.BatchNorm2d, "instance": nn.InstanceNorm2d}
+    if statistics not in kinds:
+        raise ValueError(f"norm statistics are {statistics!r}; they must be one of {', '.join(kinds)}")
+    return kinds[statistics](features, affine=False)
+
+
+class SPADE(nn.Module):
+    """Normalised x * (1 + gamma) + beta; both are maps, computed from the label map by convolutions.
+
+    Park, Liu, Wang, Zhu 2019 (arXiv:1903.07291), equation 1 and figure 2. (The 1 is the authors' code's,
+    so that the layer starts as a plain norm.)
+
+    Args:
+        features: channels of x.
+        label_channels: channels of the label map: one-hot planes, and edges where there are some.
+        hidden: features of the convolution that gamma and beta share.
+        statistics: over which x is normalised: "batch" or "instance".
+
+    Called with x [N, features, H, W] and planes [N, label_channels, H, W].
+    """
+
+    def __init__(
+        self, features: int, label_channels: int, hidden: int = 128, statistics: str = "batch"
+    ) -> None:
+        super().__init__()
+        self.normalise = without_parameters(statistics, features)
+        self.shared = nn.Sequential(nn.Conv2d(label_channels, hidden, 3, padding=1), nn.ReLU(inplace=True))
+        self.gamma = nn.Conv2d(hidden, features, 3, padding=1)
+        self.beta = nn.Conv2d(hidden, features, 3, padding=1)
+
+    def modulate(self, normalised: Tensor, planes: Tensor) -> Tensor:
+        """What the layer does with an x that has been normalised."""
+        shared = self.shared(planes)
+        return torch.addcmul(self.beta(shared), normalised, 1 + self.gamma(shared))
+
+    def forward(self, x: Tensor, planes: Tensor) -> Tensor:
+        return self.modulate(self.normalise(x), planes)
+
+
+class CLADE(nn.Module):
+    """Normalised x * gain[class] + offset[class]: SPADE with a table in place of the convolutions.
+
+    Tan et al.: Efficient Semantic Image Synthesis via Class-Adaptive Normalization, TPAMI 2021
+    (arXiv:2012.04644), equations 4 and 5. The gains start uniform on [0, 1), the offsets at 0, as in the
+    authors' code.
+
+    Args:
+        features: channels of x.
+        classes: rows of the table.
+        edges: whether a map of the edges between objects is put beside the result, as one channel more,
+            through a 1 x 1 convolution: the table has no place for it.
+        positions: intra-class positional encoding (section 3.3): where in its region a pixel lies scales
+            its gain and its offset. At first it has no influence.
+        statistics: over which x is normalised: "batch" or "instance".
+
+    Called with x [N, features, H, W], the class of each pixel, int64 [N, H, W], and where the layer was
+    built for them edges [N, 1, H, W] and positions [N, 2, H, W]. One table look-up for the gains and one
+    for the offsets, directly at the class of a pixel.
+    """
+
+    def __init__(
+        self,
+        features: int,
+        classes: int,
+        edges: bool = False,
+        positions: bool = False,
+        statistics: str = "batch",
+    ) -> None:
+        super().__init__()
+        self.normalise = without_parameters(statistics, features)
+        self.gain = nn.Parameter(torch.rand(classes, features))
+        self.offset = nn.Parameter(torch.zeros(classes, features))
+        self.position_gain = ZeroConvolution(2) if positions else None
+        self.position_offset = ZeroConvolution(2) if positions else None
+        self.edges = nn.Conv2d(1, 1, 1) if edges else None
+
+    def modulate(
+        self,
+        normalised: Tensor,
+        classes: Tensor,
+        edges: Tensor | None = None,
+        positions: Tensor | None = None,
+    ) -> Tensor:
+        """What the layer does with an x that has been normalised."""
+        gain, offset = (looked_up(table.to(normalised.dtype), classes) for table in (self.gain, self.offset))
+        if self.position_gain is not None:
+            gain = gain * (1 + self.position_gain(positions))
+            offset = offset * (1 + self.position_offset(positions))
+        out = torch.addcmul(offset, normalised, gain)
+        return out if self.edges is None else torch.cat([out, self.edges(edges).to(out.dtype)], dim=1)
+
+    def forward(
+        self, x: Tensor, classes: Tensor, edges: Tensor | None = None, positions: Tensor | None = None
+    ) -> Tensor:
+        return self.modulate(self.normalise(x), classes, edges, positions)
+
+
+def looked_up(table: Tensor, classes: Tensor) -> Tensor:
+    """The row of `table` [classes, features] at the class of each pixel [N, H, W]: [N, features, H, W]."""
+    return F.embedding(classes, table).permute(0, 3, 1, 2)
+
+
+class ZeroConvolution(nn.Conv2d):
+    """A 1 x 1 convolution to one channel that starts at zero, bias included, and so at first adds nothing."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels, 1, 1)
+
+    def reset_parameters(self) -> None:
+        nn.init.zeros_(self.weight)
+        nn.init.zeros_(self.bias)
