@@ -378,6 +378,8 @@ def load(
     count: int = 3000,
     style: str = "adventurer",
     seed: int = 0,
+    input: str = "",
+    split_colours: bool = False,
     progress: bool | None = None,
 ) -> ImageSet:
     """`count` faces of `image_size` pixels, rendered on all cores the first time and read from the cache
@@ -387,7 +389,12 @@ def load(
     "image" always; "label_map" for adventurer (13 classes) and lorelei (11); "drawing" for adventurer;
     "tags" for adventurer and avataaars (15 places, see TAG_NAMES); toon-head and micah have the image
     alone.
+
+    For paired translation, `input` adds the tensor "input": "drawing", "outline", "dabs" or "map" (see
+    `gan_course.data.pairs`), and `split_colours` divides the classes of hair, eyes and skin by their colours.
     """
+    from gan_course.data import pairs  # which knows the faces, and so cannot be imported before them
+
     _check(style, count, image_size, seed)
     key = cache.key(style=style, count=count, image_size=image_size, seed=seed, made_by=_recipe())
     path = cache.folder() / f"faces-{style}-{image_size}-{key}.safetensors"
@@ -401,13 +408,16 @@ def load(
         if "drawing" in tensors:
             tensors["drawing"] = tensors["drawing"].unsqueeze(1)
         cache.write(path, tensors)
-    return ImageSet(
+    images = ImageSet(
         f"faces-{style}",
         tensors,
         tag_names=TAG_NAMES if STYLES[style].tagged else (),
         map_names=map_names(style),
         credit=str(credits(style)),
     )
+    if split_colours:
+        images = pairs.split_classes(images)
+    return pairs.with_input(images, input, seed) if input else images
 
 
 def render_faces(
