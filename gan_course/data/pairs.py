@@ -24,6 +24,7 @@ from gan_course.data.image_set import ImageSet, paint
 
 # The colours of the classes that `split_classes` divides, by the tag that tells them apart.
 SPLIT = {"hair": faces.HAIR_COLOURS, "eyes": faces.EYE_COLOURS, "skin": faces.SKIN_COLOURS}
+_COLOURS = {f"{colour} {kind}": code for kind, colours in SPLIT.items() for colour, code in colours.items()}
 # Two dabs of each region; a region of a few pixels is covered by them whole.
 DABS = 2
 UNPAINTED = ("background", "ink", "outline")  # classes that get no colour of their own
@@ -70,15 +71,21 @@ def split_classes(images: ImageSet) -> ImageSet:
     return replace(images, tensors=images.tensors | {"label_map": split}, map_names=tuple(names))
 
 
+def merge_classes(label_map: Tensor, map_names: Sequence[str]) -> Tensor:
+    """Label maps [N, H, W] of split classes, named by `map_names`, as maps of the classes before it."""
+    plain = [name.rpartition(" ")[2] if name in _COLOURS else name for name in map_names]
+    order = list(dict.fromkeys(plain))
+    table = torch.tensor([order.index(name) for name in plain], device=label_map.device)
+    return table.to(label_map.dtype)[label_map.long()]
+
+
 def palette(map_names: Sequence[str]) -> Tensor:
     """Colours to show label maps in: uint8 [classes, 3].
 
     A split class has the colour that it is named after, a class of faces its colour of `faces.MAP_COLOURS`,
     any other one of the hues that follow each other by the golden angle.
     """
-    known = faces.MAP_COLOURS | {
-        f"{colour} {kind}": code for kind, colours in SPLIT.items() for colour, code in colours.items()
-    }
+    known = faces.MAP_COLOURS | _COLOURS
     wheel = [f"hsv({137.508 * number % 360:.0f}, 65%, {90 - 25 * (number % 3)}%)" for number in range(256)]
     colours = [ImageColor.getrgb(known.get(name, wheel[k])) for k, name in enumerate(map_names)]
     return torch.tensor(colours, dtype=torch.uint8).view(-1, 3)

@@ -15,6 +15,14 @@ from gan_course.metrics.evaluation import draw_of, draw_real, evaluate
 from gan_course.metrics.extractors import Embedded, Features, features
 from gan_course.metrics.manifold import density_coverage, nearest, precision_recall
 from gan_course.metrics.segmentation import SegmentationScore, segmentation_score
+from gan_course.metrics.segmenter import (
+    Segmenter,
+    SegmenterConfig,
+    predict_maps,
+    segment,
+    segmentation_of,
+    train_segmenter,
+)
 
 __all__ = [
     "Classifier",
@@ -23,6 +31,8 @@ __all__ = [
     "Estimate",
     "Features",
     "SegmentationScore",
+    "Segmenter",
+    "SegmenterConfig",
     "accuracy_by_class",
     "density_coverage",
     "draw_of",
@@ -37,7 +47,11 @@ __all__ = [
     "nearest",
     "precision_recall",
     "predict",
+    "predict_maps",
+    "segment",
+    "segmentation_of",
     "segmentation_score",
     "tag_numbers",
     "train_classifier",
+    "train_segmenter",
 ]

@@ -15,9 +15,11 @@ from torch import nn
 
 from gan_course import methods
 from gan_course.metrics.classifier import Classifier, ClassifierConfig
+from gan_course.metrics.segmenter import Segmenter, SegmenterConfig
 from gan_course.training.log import read as read_log
 from gan_course.training.run import load_weights
 
+_JUDGES = {"classifier": (Classifier, ClassifierConfig), "segmenter": (Segmenter, SegmenterConfig)}
 FOLDER = Path(str(resources.files("gan_course.weights")))
 
 
@@ -37,7 +39,7 @@ def card(name: str) -> dict[str, Any]:
 
 
 def load(name: str) -> tuple[nn.Module, dict[str, Any]]:
-    """A trained method (or the classifier), in evaluation mode, and its run card.
+    """A trained method (or a judge: classifier, segmenter), in evaluation mode, and its run card.
 
     >>> method, card = load("cgan-mnist")
     >>> method.sample(10).shape
@@ -47,10 +49,11 @@ def load(name: str) -> tuple[nn.Module, dict[str, Any]]:
     """
     found = card(name)
     path = FOLDER / f"{name}.safetensors"
-    if found["method"] == "classifier":
-        classifier = Classifier(ClassifierConfig(**found["config"]))
-        classifier.load_state_dict(load_file(path))
-        return classifier.eval(), found
+    if found["method"] in _JUDGES:
+        judge, config = _JUDGES[found["method"]]
+        network = judge(config(**found["config"]))
+        network.load_state_dict(load_file(path))
+        return network.eval(), found
     return load_weights(path, methods.build(found["method"], **found["config"])), found
 
 
