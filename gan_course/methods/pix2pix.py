@@ -180,6 +180,7 @@ class Pix2Pix(Method):
     config_class = Pix2PixConfig
     players = {"discriminator": ("discriminator",), "generator": ("generator",)}
     needs = ("input", "image")
+    translates = ("input",)
 
     def __init__(self, config: Pix2PixConfig) -> None:
         super().__init__(config)
