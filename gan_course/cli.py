@@ -1,4 +1,4 @@
-"""The command line: gan-course train | sample | evaluate | bench | data | methods.
+"""The command line: gan-course train | sample | translate | evaluate | bench | data | methods.
 
 Options of a method and of a run are the fields of their dataclasses, with the help that stands there.
 """
@@ -6,25 +6,35 @@ Options of a method and of a run are the fields of their dataclasses, with the h
 import argparse
 import dataclasses
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from gan_course import __version__, data, methods, metrics, training
+from gan_course.data import pairs
+from gan_course.data.faces import STYLES
 from gan_course.methods import Method
 from gan_course.metrics import evaluation, extractors
 from gan_course.training import TrainingSettings, bench, distributed
 from gan_course.training.run import write_card
 from gan_course.training.settings import choose_device
+from gan_course.translation import DIRECTIONS, translate_folder
+
+Images = data.ImageSet | data.StreamedSet | data.UnpairedSet
+MEASURED = 1000  # samples behind a line of fid.csv
 
 EXAMPLES = """examples:
   gan-course train cgan --data mnist --out runs/digits --epochs 60 --ema 0.995
   gan-course train dcgan --data faces --image-size 64 --out runs/faces --steps 5000
   gan-course train dcgan -i photos -r runs/photos -e 25 -is 64 -bs 128
   gan-course train cgan --data mnist --out runs/digits --epochs 60 --ema 0.995 --resume
+  gan-course train pix2pix --data faces --input outline --image-size 64 --out runs/outlines
+  gan-course train spade --image-dir photos --label-dir maps --label-nc 19 --load-size 286 --name streets
+  gan-course train ugatit --data faces --domains adventurer lorelei --light --image-size 64 --out runs/styles
   gan-course sample runs/digits --n 100 --out digits.png
+  gan-course translate runs/styles --direction AtoB --input faces --out lorelei
   gan-course evaluate runs/digits --n 5000
   gan-course bench dcgan --image-size 64 --precision bfloat16 --channels-last
   torchrun --nproc-per-node 2 -m gan_course.cli train dcgan --data faces --out runs/faces
@@ -83,6 +93,7 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(title="commands", required=True, metavar="COMMAND")
     add_train(commands)
     add_sample(commands)
+    add_translate(commands)
     add_evaluate(commands)
     add_bench(commands)
     add_data(commands)
@@ -112,10 +123,13 @@ def add_train_method(chosen: argparse._SubParsersAction, method: type[Method]) -
         allow_abbrev=False,
     )
     run = command.add_argument_group("the run")
-    run.add_argument("--data", *aliases.get("data", ()), metavar="NAME|FOLDER", default="mnist",
+    run.add_argument("--data", *aliases.get("data", ()), metavar="NAME|FOLDER",
+                     default="faces" if method.translates else "mnist",
                      help=f"data to train on: {', '.join(data.names())}, or a folder of images")  # fmt: skip
-    run.add_argument("--out", *aliases.get("out", ()), metavar="FOLDER", type=Path, required=True,
-                     help="where the run goes")  # fmt: skip
+    place = run.add_mutually_exclusive_group(required=True)
+    place.add_argument("--out", *aliases.get("out", ()), metavar="FOLDER", type=Path,
+                       help="where the run goes")  # fmt: skip
+    place.add_argument("--name", help="name of the run, which then goes to runs/NAME")
     run.add_argument(
         "--resume", action="store_true", default=False, help="go on from the last checkpoint in --out"
     )
@@ -124,17 +138,32 @@ def add_train_method(chosen: argparse._SubParsersAction, method: type[Method]) -
     )
     add_fields(run, TrainingSettings, aliases)
 
-    source = command.add_argument_group("the data")
-    source.add_argument(
-        "--data-folder", metavar="FOLDER", type=Path, help="where mnist-full lies or is downloaded to"
-    )
-    source.add_argument("--count", type=int, help="how many faces to draw")
-    source.add_argument(
-        "--style", help="style of the faces: adventurer, lorelei, avataaars, toon-head, micah"
-    )
-
+    add_source(command.add_argument_group("the data"), method)
     add_fields(command.add_argument_group("the method"), method.config_class, aliases)
     command.set_defaults(run=run_train, method=method)
+
+
+def add_source(source: argparse._ArgumentGroup, method: type[Method]) -> None:
+    """What may be said of the data beside their name."""
+    source.add_argument(
+        "--data-folder", metavar="FOLDER", type=Path, help="where a named data set lies or is downloaded to"
+    )
+    source.add_argument("--count", type=int, help="how many faces to draw")
+    if not method.translates:
+        source.add_argument("--style", help=f"style of the faces: {', '.join(STYLES)}")
+        return
+    source.add_argument("--load-size", type=int, metavar="PIXELS",
+                        help="size that images are read at, to be cropped to --crop-size")  # fmt: skip
+    if method.translates == ("image_a", "image_b"):
+        source.add_argument("--domains", nargs=2, metavar="STYLE", default=["adventurer", "lorelei"],
+                            help=f"two styles of faces: {', '.join(STYLES)}")  # fmt: skip
+        return
+    source.add_argument("--input", metavar="KIND", default="outline",
+                        help=f"what faces are made from: {', '.join(pairs.KINDS)}")  # fmt: skip
+    source.add_argument("--split-colours", action=argparse.BooleanOptionalAction, default=True,
+                        help="classes of faces by colour: blond hair, brown hair, ...")  # fmt: skip
+    for name, what in (("image", "images"), ("label", "label maps"), ("instance", "instance maps")):
+        source.add_argument(f"--{name}-dir", metavar="FOLDER", type=Path, help=f"folder of {what}")
 
 
 def add_fields(
@@ -172,11 +201,20 @@ def run_train(options: argparse.Namespace) -> None:
     settings_given = given(options, TrainingSettings)
     if settings_given.get("gpus") == 0:
         settings_given |= {"gpus": 1, "device": "cpu"}
+    if settings_given.get("crop_size"):  # what the method sees is what is cut out
+        fields = {"image_size": settings_given["crop_size"]} | fields
+        if getattr(options, "load_size", settings_given["crop_size"]) == settings_given["crop_size"]:
+            settings_given["crop_size"] = 0
     settings = TrainingSettings(**settings_given)
     images = load_data(options, fields)
+    held_out = load_held_out(options, fields, settings)
     torch.manual_seed(settings.seed)
     method = methods.build(options.method.name, **fitted_to(images, options.method.config_class, fields))
-    run = training.train(method, images, options.out, settings, resume=options.resume)
+    measure = measure_by(held_out or images, settings) if settings.measure_every else None
+    out = options.out if "out" in options else Path("runs") / options.name
+    run = training.train(
+        method, images, out, settings, resume=options.resume, held_out=held_out, measure=measure
+    )
     if distributed.rank() > 0:
         return
     card = run.card
@@ -187,23 +225,67 @@ def run_train(options: argparse.Namespace) -> None:
         show(run.samples[-1][1])
 
 
-def load_data(options: argparse.Namespace, fields: dict[str, Any]) -> data.ImageSet:
-    """The data set that the user named, at the size that the method is built for."""
+def load_data(options: argparse.Namespace, fields: dict[str, Any], **more: Any) -> Images:
+    """The data set that the user named, at the size that the method is built for or is cropped out of."""
     defaults = {field.name: field.default for field in dataclasses.fields(options.method.config_class)}
     wanted = defaults | fields
     asked: dict[str, Any] = {"image_size": wanted.get("image_size") or wanted["data_shape"][-1]}
+    if "load_size" in options:
+        asked["image_size"] = options.load_size
+    if "image_dir" in options or "label_dir" in options:
+        return load_maps(options, asked, wanted)
     for name, argument in (("count", "count"), ("style", "style"), ("data_folder", "folder")):
         if name in options:
             asked[argument] = getattr(options, name)
+    if options.data == "faces" and "domains" in options:
+        asked["domains"] = tuple(options.domains)
+    if options.data == "faces" and "input" in options and options.method.translates:
+        asked |= {"input": options.input, "split_colours": options.split_colours}
     if options.data not in data.names():
         asked["channels"] = wanted.get("channels") or wanted["data_shape"][0]
-    return data.load(options.data, **asked)
+    return data.load(options.data, **asked | more)
+
+
+def load_maps(options: argparse.Namespace, asked: dict[str, Any], wanted: dict[str, Any]) -> Images:
+    """Images with label maps, from the folders that the user named."""
+    missing = [name for name in ("image_dir", "label_dir") if name not in options]
+    if missing:
+        raise ValueError("--image-dir and --label-dir belong together; give both")
+    folders = {name: getattr(options, name) for name in ("label_dir", "instance_dir") if name in options}
+    return data.load(
+        options.image_dir, **asked, **folders, channels=wanted["channels"], label_nc=wanted["label_nc"]
+    )
+
+
+def load_held_out(
+    options: argparse.Namespace, fields: dict[str, Any], settings: TrainingSettings
+) -> Images | None:
+    """Faces of another seed, for a method that translates; None where nothing is known to be held out."""
+    if not options.method.translates or options.data != "faces" or "image_dir" in options:
+        return None
+    count = MEASURED if settings.measure_every else settings.preview_count
+    return load_data(options, fields, count=count, seed=evaluation.HELD_OUT_SEED)
+
+
+def measure_by(reference: Images, settings: TrainingSettings) -> Callable[[Method], dict[str, float]]:
+    """What fid.csv holds: the Fréchet distance of samples to images, held-out ones where there are such."""
+    features = metrics.features(evaluation.features_of(reference), choose_device(settings.device))
+    count = min(MEASURED, len(reference))
+    name = f"FID-{features.name}"
+
+    def measure(method: Method) -> dict[str, float]:
+        draw = metrics.draw_of(method, reference)
+        found = metrics.evaluate(draw, reference, features, metrics=("fid",), count=count, draws=1)
+        return {name: found[name]["value"], "samples": count}
+
+    return measure
 
 
 def fitted_to(images: data.ImageSet, config: type, fields: dict[str, Any]) -> dict[str, Any]:
     """The fields that the user gave, and from the data those that the data decide."""
     shape = (images.channels, images.image_size, images.image_size)
     decided = {"channels": images.channels, "num_classes": images.num_classes, "data_shape": shape}
+    decided["label_nc"] = len(images.map_names)
     known = {field.name for field in dataclasses.fields(config)}
     return {name: value for name, value in decided.items() if name in known and value} | fields
 
@@ -251,6 +333,33 @@ def run_sample(options: argparse.Namespace) -> None:
     options.out.parent.mkdir(parents=True, exist_ok=True)
     save_image(images, options.out, nrow=columns, normalize=True, value_range=(-1, 1))
     print(f"{options.out}: {options.n} images of {options.folder}, step {run.card['step']}")
+
+
+# ---- translate -----------------------------------------------------------------------------------
+
+
+def add_translate(commands: argparse._SubParsersAction) -> None:
+    translate = commands.add_parser(
+        "translate",
+        help="send a folder of images through a run",
+        description="Translate every image (or label map) of a folder, with the attention map beside it "
+        "where the method has one. What is there already is left as it is.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        allow_abbrev=False,
+    )
+    translate.add_argument("folder", metavar="RUN", type=Path, help="folder of a run, e.g. runs/styles")
+    translate.add_argument("--input", metavar="FOLDER", type=Path, required=True, help="what to translate")
+    translate.add_argument("--out", metavar="FOLDER", type=Path, required=True, help="where results go")
+    translate.add_argument("--direction", default="AtoB", choices=DIRECTIONS, help="between two domains")
+    translate.add_argument("--batch-size", type=int, default=16, help="images at a time")
+    translate.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
+    translate.set_defaults(run=run_translate)
+
+
+def run_translate(options: argparse.Namespace) -> None:
+    run = training.open_run(options.folder, choose_device(options.device))
+    results = translate_folder(run.method, options.input, options.out, options.direction, options.batch_size)
+    print(f"{options.out}: {len(results)} translations of {options.input} by {options.folder}")
 
 
 # ---- evaluate ------------------------------------------------------------------------------------

@@ -54,6 +54,7 @@ def test_train_leaves_a_run(digits_run):
 
 
 DCGAN_SIZES = ["--ngf", "4", "--ndf", "4", "--image-size", "16"]
+FACES = ["--count", "8", "--preview-count", "4"]
 SIZES = {
     "gan": ["--data", "mnist"],
     "dcgan": ["--data", "mnist", *DCGAN_SIZES],
@@ -61,6 +62,8 @@ SIZES = {
     "acgan": ["--data", "faces", "--count", "8", "--bottleneck", "8", *DCGAN_SIZES],
     "sngan": ["--data", "mnist", "--image-size", "32", "--ngf", "4", "--ndf", "4"],
     "biggan": ["--data", "mnist", "--image-size", "16", "--ch", "4"],
+    "pix2pix": [*FACES, "--discriminator-layers", "2", *DCGAN_SIZES],
+    "cyclegan": [*FACES, "--blocks", "1", "--image-size", "32", "--ngf", "4", "--ndf", "4"],
 }
 
 
@@ -70,7 +73,7 @@ def test_every_method_trains(name, tmp_path):
         run("train", name, "--out", tmp_path / "run", "--steps", "1", "--batch-size", "4", *SIZES[name]) == 0
     )
     config = training.open_run(tmp_path / "run").card["config"]
-    channels = 3 if name == "acgan" else 1
+    channels = 1 if "mnist" in SIZES[name] else 3
     assert config.get("channels", 1) == channels  # the data's, not the default
 
 

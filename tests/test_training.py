@@ -1008,6 +1008,7 @@ READS = ("item", "tolist", "cpu", "numpy", "__bool__", "__float__", "__int__", "
 def small(name: str) -> methods.Method:
     """Any method at a small size, by the fields that its configuration has."""
     wanted = {"image_size": 32, "channels": 1, "num_classes": 4, "ngf": 4, "ndf": 4, "ch": 4, "bottleneck": 8}
+    wanted |= {"input_channels": 1, "label_nc": 5, "blocks": 1}
     wanted |= {"data_shape": (1, 16, 16), "generator_features": 8, "discriminator_features": 4}
     known = {field.name for field in dataclasses.fields(methods.config_class(name))}
     torch.manual_seed(0)
@@ -1092,7 +1093,7 @@ def test_what_the_bench_refuses():
         bench.measure(methods.build("gan", data_shape=(2,)), settings)
     needy = tiny()
     needy.needs = ("image", "sound")
-    with pytest.raises(ValueError, match="cgan needs sound; the bench makes up images, labels, tags"):
+    with pytest.raises(ValueError, match="cgan needs sound, which the bench cannot make up"):
         bench.measure(needy, settings)
 
 

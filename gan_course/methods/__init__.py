@@ -7,12 +7,24 @@ from gan_course.methods.acgan import ACGAN
 from gan_course.methods.base import Method
 from gan_course.methods.biggan import BigGAN
 from gan_course.methods.cgan import ConditionalDCGAN
+from gan_course.methods.cyclegan import CycleGAN
 from gan_course.methods.dcgan import DCGAN
 from gan_course.methods.gan import GAN
+from gan_course.methods.pix2pix import Pix2Pix
 from gan_course.methods.sngan import SNGAN
 
 METHODS: dict[str, type[Method]] = {
-    method.name: method for method in (GAN, DCGAN, ConditionalDCGAN, ACGAN, SNGAN, BigGAN)
+    method.name: method
+    for method in (
+        GAN,
+        DCGAN,
+        ConditionalDCGAN,
+        ACGAN,
+        SNGAN,
+        BigGAN,
+        Pix2Pix,
+        CycleGAN,
+    )
 }
 
 

@@ -67,6 +67,7 @@ class ACGANConfig:
     penalty: float = option(10.0, "weight lambda of the gradient penalty, in the Wasserstein game only")
     critic_steps: int = option(5, "moves of the discriminator to one of the generator")
     class_weight: float = option(1.0, "weight of the generator's classification term")
+    reading_weight: float = option(1.0, "weight of the discriminator's classification terms")
     class_noise: float = option(
         0.0, "standard deviation of noise on what the classifiers read, so that faint patterns are no answer"
     )
@@ -174,6 +175,8 @@ class ACGAN(Method):
             "generator": self.variant.adversarial_weight,
             "gradient penalty": self.config.penalty,
             "classes of G(z)": self.config.class_weight,
+            "classes of x": self.config.reading_weight,
+            "classes of D(G(z))": self.config.reading_weight,
         }
 
     def forward_generators(self, batch: Batch) -> Batch:

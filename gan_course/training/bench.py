@@ -7,7 +7,7 @@ import time
 import torch
 
 from gan_course import data
-from gan_course.data import ImageSet
+from gan_course.data import ImageSet, UnpairedSet
 from gan_course.methods import Method
 from gan_course.training import log
 from gan_course.training import turns as rules
@@ -88,8 +88,8 @@ def measure(method: Method, settings: TrainingSettings, steps: int = 50) -> Cost
     )
 
 
-def made_up_images(method: Method, count: int) -> ImageSet:
-    """Noise as images, with the labels and tags that the method is built for.
+def made_up_images(method: Method, count: int) -> ImageSet | UnpairedSet:
+    """Noise as images, with the labels, tags, maps or second domain that the method is built for.
 
     Raises ValueError where the method needs something else.
     """
@@ -105,10 +105,22 @@ def made_up_images(method: Method, count: int) -> ImageSet:
     if hasattr(config, "tag_sizes"):
         groups = [torch.eye(places, dtype=torch.uint8) for places in config.tag_sizes]
         tensors["tags"] = torch.cat([group[torch.arange(count) % len(group)] for group in groups], dim=1)
+    made_up = {
+        "input": ((count, getattr(config, "input_channels", 3), *shape[1:]), 256, torch.uint8),
+        "label_map": ((count, *shape[1:]), getattr(config, "label_nc", 1), torch.uint8),
+        "instance_map": ((count, *shape[1:]), 100, torch.int32),
+    }
+    for name in method.needs:
+        if name in made_up:
+            size, values, dtype = made_up[name]
+            tensors[name] = torch.randint(0, values, size, generator=rng).to(dtype)
+    images = ImageSet("made up", tensors, class_names=tuple(map(str, range(classes))))
+    if method.needs == ("image_a", "image_b"):
+        return UnpairedSet(images, images)
     missing = [name for name in method.needs if name not in tensors]
     if missing:
-        raise ValueError(f"{method.name} needs {', '.join(missing)}; the bench makes up images, labels, tags")
-    return ImageSet("made up", tensors, class_names=tuple(map(str, range(classes))))
+        raise ValueError(f"{method.name} needs {', '.join(missing)}, which the bench cannot make up")
+    return images
 
 
 class Clock:
