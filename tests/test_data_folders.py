@@ -257,6 +257,240 @@ def test_a_folder_too_large_for_memory_is_read_batch_by_batch(good):
         data.batches(streamed, 7)
 
 
+# ----- pairs ----------------------------------------------------------------------------------------------
+
+BLUE = (20, 30, 220)
+
+
+def save_pair(path, size=(40, 20)):
+    """Red on the left, blue on the right."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    picture = Image.new("RGB", size, RED)
+    picture.paste(BLUE, (size[0] // 2, 0, *size))
+    picture.save(path)
+
+
+def means(tensor):
+    return tensor.float().mean((-2, -1)).round().int().tolist()
+
+
+@pytest.fixture
+def side_by_side(tmp_path):
+    for split, count in (("train", 3), ("val", 2)):
+        for index in range(count):
+            save_pair(tmp_path / split / f"{index}.png")
+    return tmp_path
+
+
+@pytest.mark.parametrize(("direction", "expected"), [("AtoB", (RED, BLUE)), ("BtoA", (BLUE, RED))])
+def test_two_pictures_in_one_file(side_by_side, direction, expected):
+    images = data.load(side_by_side, image_size=16, pairs="side-by-side", direction=direction)
+    assert means(images.tensors["input"]) == [list(expected[0])] * 3
+    assert means(images.tensors["image"]) == [list(expected[1])] * 3
+    batch = images.batch([0])
+    assert batch["input"].shape == batch["image"].shape == (1, 3, 16, 16)
+
+
+def test_the_part_of_a_set_that_is_asked_for(side_by_side):
+    options = {"image_size": 16, "pairs": "side-by-side"}
+    assert len(data.load(side_by_side, split="val", **options)) == 2
+    assert len(data.load(side_by_side / "val", **options)) == 2
+    with pytest.raises(FileNotFoundError, match=r"there is no folder .*test, which split names"):
+        data.load(side_by_side, split="test", **options)
+
+
+def test_halves_that_are_no_squares_keep_their_centre(tmp_path):
+    for half in (0, 1):  # each half 60x20, red between two bars of 20
+        picture = Image.new("RGB", (120, 20), "white")
+        for start in (0, 60):
+            picture.paste(RED, (start + 20, 0, start + 40, 20))
+        picture.save(tmp_path / f"{half}.png")
+    images = data.load(tmp_path, image_size=20, pairs="side-by-side", input_channels=1)
+    assert means(images.tensors["image"]) == [list(RED)] * 2
+    assert images.tensors["input"].shape == (2, 1, 20, 20) and images.channels == 3
+
+
+@pytest.mark.parametrize("arrangement", [("trainA", "trainB"), ("A/train", "B/train"), ("A", "B")])
+def test_two_folders_of_pairs(tmp_path, arrangement):
+    for name, colour, ending in zip(arrangement, (RED, BLUE), ("png", "jpg"), strict=True):
+        for index in range(3):
+            save(tmp_path / name / f"{index}.{ending}", colour=colour)
+    images = data.load(tmp_path, image_size=16, pairs="folders", direction="BtoA")
+    assert np.allclose(means(images.tensors["input"]), [BLUE] * 3, atol=2)
+    assert means(images.tensors["image"]) == [list(RED)] * 3
+    report = data.check_folder(tmp_path, progress=False, pairs="folders")
+    assert report.ok and report.parts == ("images", "inputs")
+
+
+def test_a_set_of_pairs_too_large_for_memory(side_by_side):
+    options = {"image_size": 16, "pairs": "side-by-side"}
+    streamed = data.load(side_by_side, memory_limit=1e-6, **options)
+    assert isinstance(streamed, data.StreamedSet)
+    whole = data.load(side_by_side, **options)
+    for key in ("image", "input"):
+        assert torch.equal(streamed.batch([2, 0])[key], whole.batch([2, 0])[key])
+
+
+def test_faults_of_pairs_are_named(side_by_side, tmp_path):
+    save_pair(side_by_side / "train" / "odd.png", size=(41, 20))
+    message = r"odd\.png is 41x20 pixels; two pictures side by side have an even width"
+    with pytest.raises(ValueError, match=message):
+        data.load(side_by_side, pairs="side-by-side")
+    report = data.check_folder(side_by_side, progress=False, pairs="side-by-side")
+    assert re.search(message, str(report)) and len(report.bad) == 1
+
+    two = tmp_path / "two"
+    save(two / "trainA" / "0.png")
+    save(two / "trainB" / "0.png", size=(20, 24))
+    message = r"trainA.0\.png is 20x20 pixels, but its image .*trainB.0\.png is 20x24"
+    with pytest.raises(ValueError, match=message):
+        data.load(two, pairs="folders")
+    assert re.search(message, str(data.check_folder(two, progress=False, pairs="folders")))
+    for side, other in (("A", "B"), ("B", "A")):
+        alone = save(two / f"train{side}" / "alone.png")
+        with pytest.raises(
+            ValueError, match=rf"alone\.png has no partner of the same name in .*train{other}"
+        ):
+            data.load(two, pairs="folders")
+        alone.unlink()
+    with pytest.raises(FileNotFoundError, match="has no two folders of pairs: valA and valB, or A/val"):
+        data.load(two, pairs="folders", split="val")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"pairs": "above"}, 'pairs is "above"; it must be side-by-side or folders'),
+        ({"pairs": "folders", "direction": "left"}, 'direction is "left"; it must be AtoB or BtoA'),
+        ({"pairs": "folders", "label_dir": "labels"}, "label_dir, image_dir and instance_dir belong to"),
+        ({"input_channels": 2}, "input_channels is 2"),
+        ({"instance_dir": "objects"}, "go with label_dir"),
+        ({"label_nc": 300}, "label_nc is 300; it must be from 1 to 256"),
+        ({"dont_care": True}, "dont_care needs label_nc"),
+        ({"label_nc": 3}, "has no label maps to have 3 classes; name their folder: label_dir"),
+    ],
+)
+def test_options_that_contradict_each_other(good, options, message):
+    with pytest.raises(ValueError, match=message):
+        data.load(good, **options)
+
+
+# ----- label maps in folders of their own -----------------------------------------------------------------
+
+
+def save_ids(path, ids, palette=False):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    picture = Image.fromarray(ids)
+    if palette:
+        picture = picture.convert("P")
+        picture.putdata(ids.flatten().tolist())
+    picture.save(path)
+
+
+@pytest.fixture
+def labelled(tmp_path):
+    """Three images of 40x20 whose left half has class 0 and whose middle has class 1 + number."""
+    for index in range(3):
+        save(tmp_path / "photos" / f"{index}.jpg", size=(40, 20))
+        ids = np.zeros((20, 40), dtype=np.uint8)
+        ids[:, 20:30], ids[:, 30:] = 1 + index, 9
+        save_ids(tmp_path / "classes" / f"{index}.png", ids, palette=index == 1)
+        dtype, ending = ((np.uint8, "png"), (np.uint16, "png"), (np.int32, "tif"))[index]
+        objects = np.full((20, 40), 100_000 if index == 2 else 1000 * index, dtype=dtype)
+        save_ids(tmp_path / "objects" / f"{index}.{ending}", objects)
+    return tmp_path
+
+
+FOLDERS = {"image_dir": "photos", "label_dir": "classes"}
+
+
+def test_images_label_maps_and_instance_maps_in_three_folders(labelled):
+    images = data.load(labelled, image_size=20, label_nc=10, instance_dir="objects", **FOLDERS)
+    assert images.map_names == tuple(f"class {k}" for k in range(10))
+    for index in range(3):  # the centre square: half of it class 0, whether grey or with a palette
+        assert images.tensors["label_map"][index, 0].tolist() == [0] * 10 + [1 + index] * 10
+    assert images.tensors["instance_map"][:, 0, 0].tolist() == [0, 1000, 100_000]
+    batch = next(data.batches(images, 3))
+    assert batch["label_map"].dtype == batch["instance_map"].dtype == torch.int64
+    report = data.check_folder(labelled, progress=False, label_nc=10, instance_dir="objects", **FOLDERS)
+    assert report.ok and report.parts == ("images", "label maps", "instance maps")
+
+
+def test_folders_may_be_named_by_whole_paths_and_images_found_beside_the_labels(labelled, tmp_path):
+    absolute = {name: labelled / folder for name, folder in FOLDERS.items()}
+    assert len(data.load(tmp_path, label_nc=10, **absolute)) == 3
+    (labelled / "photos").rename(labelled / "images")
+    assert len(data.load(labelled, label_dir="classes")) == 3
+    assert len(data.load(labelled / "images", label_dir=labelled / "classes")) == 3
+
+
+def test_what_nobody_labelled_becomes_a_class_of_its_own(labelled):
+    ids = np.full((20, 40), 255, dtype=np.uint8)
+    save_ids(labelled / "classes" / "0.png", ids)
+    message = r"0\.png: label 255 at row 0, column 0; class ids must be from 0 to 9 .dont_care=True"
+    with pytest.raises(ValueError, match=message):
+        data.load(labelled, label_nc=10, **FOLDERS)
+    images = data.load(labelled, image_size=20, label_nc=10, dont_care=True, **FOLDERS)
+    assert images.tensors["label_map"][0].unique().tolist() == [10]
+    assert len(images.map_names) == 11 and images.map_names[10] == "don't care"
+    assert data.check_folder(labelled, progress=False, label_nc=10, dont_care=True, **FOLDERS).ok
+
+
+def broken_label(folder):
+    ids = np.zeros((20, 40), dtype=np.uint8)
+    ids[3, 7] = 12
+    save_ids(folder / "classes" / "1.png", ids)
+
+
+FAULTS = {
+    "unknown label": (broken_label, r"classes.1\.png: label 12 at row 3, column 7; .*from 0 to 9"),
+    "three channels": (
+        lambda folder: save(folder / "classes" / "1.png", size=(40, 20)),
+        r"classes.1\.png is no label map: its pixels are RGB, expected one channel of ids",
+    ),
+    "another size": (
+        lambda folder: save_ids(folder / "classes" / "1.png", np.zeros((20, 20), dtype=np.uint8)),
+        r"classes.1\.png is 20x20 pixels, but its image .*1\.jpg is 40x20",
+    ),
+    "instances of another size": (
+        lambda folder: save_ids(folder / "objects" / "1.png", np.zeros((20, 20), dtype=np.uint8)),
+        r"objects.1\.png is 20x20 pixels, but its image .*1\.jpg is 40x20",
+    ),
+    "instances in colour": (
+        lambda folder: save(folder / "objects" / "1.png", size=(40, 20)),
+        r"objects.1\.png is no instance map: its pixels are RGB",
+    ),
+    "a label map cut short": (
+        lambda folder: (folder / "classes" / "1.png").write_bytes(b"\x89PNG"),
+        r"classes.1\.png cannot be read as a label map",
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_faults_of_label_maps_are_named_by_load_and_by_check(labelled, fault):
+    spoil, message = FAULTS[fault]
+    spoil(labelled)
+    options = {"label_nc": 10, "instance_dir": "objects", **FOLDERS}
+    with pytest.raises(ValueError, match=message):
+        data.load(labelled, image_size=20, **options)
+    report = data.check_folder(labelled, progress=False, **options)
+    assert len(report.bad) == 1 and re.search(message, report.bad[0][1])
+
+
+def test_missing_partners_and_folders_of_label_maps(labelled):
+    (labelled / "objects" / "2.tif").unlink()
+    with pytest.raises(ValueError, match=r"2\.jpg has no partner of the same name in .*objects"):
+        data.load(labelled, instance_dir="objects", **FOLDERS)
+    (labelled / "classes" / "2.png").unlink()
+    with pytest.raises(ValueError, match=r"2\.jpg has no partner of the same name in .*classes"):
+        data.load(labelled, **FOLDERS)
+    with pytest.raises(FileNotFoundError, match=r"nowhere, which label_dir names"):
+        data.load(labelled, image_dir="photos", label_dir="nowhere")
+    with pytest.raises(ValueError, match="has no folder images; name the folder of the images: image_dir"):
+        data.load(labelled, label_dir="classes")
+
+
 # ----- downloads ------------------------------------------------------------------------------------------
 
 CONTENT = bytes(range(256)) * 100

@@ -1,6 +1,12 @@
-"""Images from a folder: plain, one subfolder a class, or images with label maps, drawings and tags.
+"""Images from a folder: plain, one subfolder a class, in pairs, or with label maps, drawings and tags.
 
-Layouts, recognised in this order:
+Layouts that options ask for:
+
+* `pairs="side-by-side"`: each file holds two pictures, A on the left and B on the right;
+* `pairs="folders"`: the files of the folders trainA and trainB, or A and B, belong together by their names;
+* `label_dir`, `image_dir`, `instance_dir`: images, label maps and instance maps, together by their names.
+
+Otherwise layouts are recognised, in this order:
 
 * `images/` beside `labels/` (8-bit class ids), `drawings/` or `tags.csv`: what `gan-course data render`
   writes;
@@ -9,7 +15,7 @@ Layouts, recognised in this order:
 * anything else: all images below the folder, without labels.
 
 Images are brought to a square by resizing the shorter side (bilinear, antialiased) and cropping the centre;
-label maps the same way by nearest neighbour.
+label maps and instance maps the same way by nearest neighbour.
 """
 
 import csv
@@ -17,7 +23,7 @@ import hashlib
 import json
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -33,24 +39,46 @@ from gan_course.progress import shows_progress
 IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
 MINIMUM_SIDE = 8  # pixels; what is smaller cannot be meant as a training image
 MAXIMUM_CLASSES = 256
+DONT_CARE = 255  # the id that many collections give to what nobody labelled
+PAIRS = ("side-by-side", "folders")
+DIRECTIONS = ("AtoB", "BtoA")
 _MODES = {1: "L", 3: "RGB"}
 _FORMATS = ", ".join(IMAGE_ENDINGS)
 
 
 @dataclass(frozen=True)
 class Layout:
-    """The files of a folder that belong together, image by image, in the order of the set."""
+    """The files of a folder that belong together, image by image, in the order of the set.
+
+    `inputs` are pictures to make the images from; with `side_by_side` they are halves of the images' own
+    files, "AtoB" the left one, "BtoA" the right one. `dont_care` is the class that takes the ids 255, if any.
+    With `one_size` a label map has the size of its image.
+    """
 
     root: Path
     images: tuple[Path, ...]
     class_names: tuple[str, ...] = ()
     labels: tuple[int, ...] = ()
     label_maps: tuple[Path, ...] = ()
+    instance_maps: tuple[Path, ...] = ()
     drawings: tuple[Path, ...] = ()
+    inputs: tuple[Path, ...] = ()
+    side_by_side: str = ""
+    dont_care: int | None = None
+    one_size: bool = True
     tags: np.ndarray | None = None  # uint8 [N, T]
     tag_names: tuple[str, ...] = ()
     map_names: tuple[str, ...] = ()
     credit: str = ""
+
+    @property
+    def classes(self) -> int:
+        """How many ids a label map may have."""
+        return len(self.map_names) or MAXIMUM_CLASSES
+
+    def files(self) -> tuple[Path, ...]:
+        """Every file that is read."""
+        return (*self.images, *self.label_maps, *self.instance_maps, *self.drawings, *self.inputs)
 
 
 @dataclass(frozen=True)
@@ -91,38 +119,78 @@ def load(
     path: str | Path,
     image_size: int = 64,
     channels: int = 3,
+    split: str = "",
+    pairs: str = "",
+    direction: str = "AtoB",
+    input_channels: int = 0,
+    image_dir: str | Path = "",
+    label_dir: str | Path = "",
+    instance_dir: str | Path = "",
+    label_nc: int = 0,
+    dont_care: bool = False,
     memory_limit: float = 2.0,
     progress: bool | None = None,
 ) -> ImageSet | StreamedSet:
     """The images of a folder (see the layouts above), as square images of `image_size` pixels.
 
-    `channels` is 3 for colour or 1 for grey. A set of more than `memory_limit` GiB is not held in memory
-    but read from disk batch by batch (StreamedSet). Raises FileNotFoundError for a missing or empty folder,
-    ValueError naming the first file that cannot be used; `check_folder` finds all of them.
+    Args:
+        path: the folder.
+        image_size: height and width of the images, in pixels.
+        channels: 3 for colour or 1 for grey.
+        split: the part to read, "train", "val" or "test": a subfolder of that name, or the folders trainA and
+            trainB. Pairs are read from "train" where there is such a part and none is named.
+        pairs: "side-by-side" or "folders" for a set with the tensor "input".
+        direction: which of a pair is the input: "AtoB" or "BtoA".
+        input_channels: channels of the input, 3 or 1; 0: as many as the images have.
+        image_dir, label_dir, instance_dir: folders of images, label maps and instance maps, absolute or below
+            `path`. Without `image_dir` the images lie in images/.
+        label_nc: number of classes of the label maps; 0: as many as the meta data or the maps themselves say.
+        dont_care: label maps may hold 255, "don't care", which becomes the class `label_nc`.
+        memory_limit: a set of more GiB is not held in memory but read from disk batch by batch (StreamedSet).
+
+    Raises:
+        FileNotFoundError: a missing or empty folder.
+        ValueError: the first file that cannot be used, by name; `check_folder` finds all of them.
     """
-    if channels not in _MODES:
-        raise ValueError(f"channels is {channels}; it must be 1 (grey) or 3 (colour)")
+    if channels not in _MODES or (input_channels or channels) not in _MODES:
+        wrong = f"channels is {channels}" if channels not in _MODES else f"input_channels is {input_channels}"
+        raise ValueError(f"{wrong}; it must be 1 (grey) or 3 (colour)")
     if image_size < MINIMUM_SIDE:
         raise ValueError(f"image_size is {image_size}; it must be at least {MINIMUM_SIDE}")
-    layout = find_layout(path)
+    layout = find_layout(
+        path, split=split, pairs=pairs, direction=direction, image_dir=image_dir, label_dir=label_dir,
+        instance_dir=instance_dir, label_nc=label_nc, dont_care=dont_care,
+    )  # fmt: skip
+    return load_layout(layout, image_size, channels, input_channels or channels, memory_limit, progress)
+
+
+def load_layout(
+    layout: Layout,
+    image_size: int,
+    channels: int,
+    input_channels: int,
+    memory_limit: float = 2.0,
+    progress: bool | None = None,
+) -> ImageSet | StreamedSet:
+    """The images of files that are known to belong together; arguments and errors are those of `load`."""
+    name = layout.root.resolve().name
     names = {"class_names": layout.class_names, "tag_names": layout.tag_names, "credit": layout.credit}
-    read = partial(_read_entry, layout, image_size, channels)
-    planes = channels + bool(layout.label_maps) + bool(layout.drawings)
-    if len(layout.images) * planes * image_size**2 > memory_limit * 2**30:
+    read = partial(_read_entry, layout, image_size, channels, input_channels)
+    pixel = channels + bool(layout.label_maps) + 4 * bool(layout.instance_maps) + bool(layout.drawings)
+    pixel += input_channels * bool(layout.inputs or layout.side_by_side)
+    if len(layout.images) * pixel * image_size**2 > memory_limit * 2**30:
         digest = hashlib.sha256(
-            "\n".join(
-                f"{file.relative_to(layout.root)} {file.stat().st_size}" for file in layout.images
-            ).encode()
+            "\n".join(f"{file} {file.stat().st_size}" for file in layout.files()).encode()
         )
         return StreamedSet(
-            layout.root.name, len(layout.images), image_size, channels, digest.hexdigest(), read,
+            name, len(layout.images), image_size, channels, digest.hexdigest(), read,
             map_names=layout.map_names, **names,
         )  # fmt: skip
     with ThreadPoolExecutor() as pool:  # Pillow decodes outside Python's global lock
         bar = tqdm(
             pool.map(read, range(len(layout.images))),
             total=len(layout.images),
-            desc=f"reading {layout.root.name}",
+            desc=f"reading {name}",
             unit="image",
             disable=not shows_progress(progress),
             delay=1,
@@ -135,33 +203,51 @@ def load(
     tensors = {key: torch.stack([entry[key] for entry in entries]) for key in entries[0]}
     map_names = layout.map_names
     if layout.label_maps and not map_names:
-        map_names = tuple(f"class {k}" for k in range(int(tensors["label_map"].max()) + 1))
-    return ImageSet(layout.root.name, tensors, map_names=map_names, **names)
+        map_names = _numbered(int(tensors["label_map"].max()) + 1)
+    return ImageSet(name, tensors, map_names=map_names, **names)
 
 
-def check_folder(path: str | Path, progress: bool | None = None) -> FolderReport:
-    """Read every file that `load` would read and report all that cannot be used, each with its reason."""
-    layout = find_layout(path)
-    sizes, modes, bad = Counter(), Counter(), []
-    files = [*layout.images, *layout.drawings]
+def check_folder(path: str | Path, progress: bool | None = None, **options) -> FolderReport:
+    """Read every file that `load` would read and report all that cannot be used, each with its reason.
+
+    `options` are those of `load` that say which files belong together: split, pairs, direction, the three
+    folders, label_nc, dont_care. A file without a partner raises ValueError.
+    """
+    layout = find_layout(path, **options)
+    sizes, modes, bad, found = Counter(), Counter(), [], {}
+    files = [*layout.images, *layout.inputs, *layout.drawings]
     for file in tqdm(
         files, desc=f"checking {layout.root.name}", unit="file", disable=not shows_progress(progress), delay=1
     ):
         try:
             picture, mode = _open(file)
-            sizes[picture.size] += 1
-            modes[mode] += 1
+            if layout.side_by_side:
+                _halves(file, picture)
         except ValueError as error:
             bad.append((file, str(error)))
-    unreadable = {file for file, _ in bad}
-    for image, label_map in zip(layout.images, layout.label_maps, strict=False):
-        try:
-            pixels = read_label_map(label_map, len(layout.map_names) or MAXIMUM_CLASSES)
-            if image not in unreadable:
-                _check_same_size(image, _open(image)[0].size, label_map, (pixels.shape[1], pixels.shape[0]))
-        except ValueError as error:
-            bad.append((label_map, str(error)))
-    present = {"labels": layout.labels, "label maps": layout.label_maps, "drawings": layout.drawings}
+            continue
+        found[file] = picture.size
+        sizes[picture.size] += 1
+        modes[mode] += 1
+    for partners, size_of in (
+        (layout.inputs, found.get),
+        (layout.label_maps, lambda file: _size(read_label_map(file, layout.classes, layout.dont_care))),
+        (layout.instance_maps, lambda file: _size(read_instance_map(file))),
+    ):
+        for image, partner in zip(layout.images, partners, strict=False):
+            try:
+                size = size_of(partner)
+                if size and image in found and (layout.one_size or partners is layout.inputs):
+                    _check_same_size(image, found[image], partner, size)
+            except ValueError as error:
+                bad.append((partner, str(error)))
+    present = {
+        "inputs": layout.inputs or layout.side_by_side,
+        "labels": layout.labels,
+        "label maps": layout.label_maps,
+        "instance maps": layout.instance_maps,
+        "drawings": layout.drawings,
+    }
     parts = ("images", *(name for name, there in present.items() if there))
     if layout.tags is not None:
         parts += ("tags",)
@@ -173,18 +259,52 @@ def check_folder(path: str | Path, progress: bool | None = None) -> FolderReport
 # ----- which files ------------------------------------------------------------------------------------------
 
 
-def find_layout(path: str | Path) -> Layout:
-    """Which files a folder's set is made of. Raises FileNotFoundError or ValueError where there is no set."""
-    root = Path(path).expanduser()
-    if not root.exists():
-        raise FileNotFoundError(f"there is no folder {root} (nor a data set of that name)")
-    if not root.is_dir():
-        raise NotADirectoryError(f"{root} is a file; name the folder that holds the images")
+def find_layout(
+    path: str | Path,
+    *,
+    split: str = "",
+    pairs: str = "",
+    direction: str = "AtoB",
+    image_dir: str | Path = "",
+    label_dir: str | Path = "",
+    instance_dir: str | Path = "",
+    label_nc: int = 0,
+    dont_care: bool = False,
+) -> Layout:
+    """Which files a folder's set is made of; the options are those of `load`.
+
+    Raises FileNotFoundError or ValueError where there is no set, or where options contradict each other.
+    """
+    if direction not in DIRECTIONS:
+        raise ValueError(f'direction is "{direction}"; it must be {" or ".join(DIRECTIONS)}')
+    if pairs and pairs not in PAIRS:
+        raise ValueError(f'pairs is "{pairs}"; it must be {" or ".join(PAIRS)}')
+    if pairs and (label_dir or image_dir or instance_dir):
+        raise ValueError("pairs are two pictures; label_dir, image_dir and instance_dir belong to label maps")
+    if (image_dir or instance_dir) and not label_dir:
+        raise ValueError("image_dir and instance_dir go with label_dir, the folder of the label maps")
+    root = _existing(Path(path).expanduser(), "there is no folder {} (nor a data set of that name)")
+    if pairs == "folders":
+        return _in_two_folders(root, split or "train", direction)
+    if split:
+        root = _existing(root / split, "there is no folder {}, which split names")
+    elif pairs and (root / "train").is_dir():
+        root = root / "train"
+    if pairs:
+        return Layout(root, _image_files(root), side_by_side=direction)
+    map_names = _label_names(label_nc, dont_care)
+    ignored = label_nc if dont_care else None
+    if label_dir:
+        return _labelled(root, image_dir, label_dir, instance_dir, map_names, ignored)
     meta = _read_meta(root)
     if (root / "images").is_dir() and any(
         (root / part).exists() for part in ("labels", "drawings", "tags.csv")
     ):
-        return _annotated(root, meta)
+        found = _annotated(root, meta)
+        own_names = label_nc in (0, len(found.map_names)) and not dont_care
+        return found if own_names else replace(found, map_names=map_names, dont_care=ignored)
+    if label_nc:
+        raise ValueError(f"{root} has no label maps to have {label_nc} classes; name their folder: label_dir")
     images = _image_files(root)
     inside = [file.relative_to(root).parts for file in images]
     classes = sorted({parts[0] for parts in inside})
@@ -192,6 +312,73 @@ def find_layout(path: str | Path) -> Layout:
         labels = tuple(classes.index(parts[0]) for parts in inside)
         return Layout(root, images, class_names=tuple(classes), labels=labels)
     return Layout(root, images)
+
+
+def _existing(folder: Path, message: str) -> Path:
+    if not folder.exists():
+        raise FileNotFoundError(message.format(folder))
+    if not folder.is_dir():
+        raise NotADirectoryError(f"{folder} is a file; name the folder that holds the images")
+    return folder
+
+
+def _in_two_folders(root: Path, split: str, direction: str) -> Layout:
+    """Pairs of files of one name: trainA and trainB, A/train and B/train, or A and B."""
+    arrangements = (f"{split}A", f"{split}B"), (f"A/{split}", f"B/{split}"), ("A", "B")
+    for arrangement in arrangements:
+        a, b = (root / name for name in arrangement)
+        if a.is_dir() and b.is_dir():
+            break
+    else:
+        wanted = ", or ".join(" and ".join(arrangement) for arrangement in arrangements)
+        raise FileNotFoundError(f"{root} has no two folders of pairs: {wanted}")
+    first, second = _image_files(a), _image_files(b)
+    partners = _partners(first, a, b)
+    _partners(second, b, a)  # a picture of B that has none in A is a mistake too
+    inputs, images = (first, partners) if direction == "AtoB" else (partners, first)
+    return Layout(root, images, inputs=inputs)
+
+
+def _labelled(
+    root: Path,
+    image_dir: str | Path,
+    label_dir: str | Path,
+    instance_dir: str | Path,
+    map_names: tuple[str, ...],
+    dont_care: int | None,
+) -> Layout:
+    """Images with label maps, and instance maps where there are, by the folders that the user named."""
+    labels = _existing(root / Path(label_dir).expanduser(), "there is no folder {}, which label_dir names")
+    if not image_dir and not (root / "images").is_dir() and labels.is_relative_to(root):
+        raise ValueError(f"{root} has no folder images; name the folder of the images: image_dir")
+    folder = root / Path(image_dir or "images").expanduser()
+    folder = _existing(
+        folder if image_dir or folder.is_dir() else root, "there is no folder {} of the images"
+    )
+    images = _image_files(folder)
+    instance_maps: tuple[Path, ...] = ()
+    if instance_dir:
+        place = root / Path(instance_dir).expanduser()
+        place = _existing(place, "there is no folder {}, which instance_dir names")
+        instance_maps = _partners(images, folder, place)
+    return Layout(
+        folder, images, label_maps=_partners(images, folder, labels), instance_maps=instance_maps,
+        map_names=map_names, dont_care=dont_care,
+    )  # fmt: skip
+
+
+def _label_names(label_nc: int, dont_care: bool) -> tuple[str, ...]:
+    if not 0 <= label_nc <= MAXIMUM_CLASSES - dont_care:
+        raise ValueError(f"label_nc is {label_nc}; it must be from 1 to {MAXIMUM_CLASSES - dont_care}")
+    if dont_care and not label_nc:
+        raise ValueError(
+            "dont_care needs label_nc, the number of classes: what nobody labelled comes after them"
+        )
+    return (*_numbered(label_nc), *(["don't care"] if dont_care else []))
+
+
+def _numbered(count: int) -> tuple[str, ...]:
+    return tuple(f"class {k}" for k in range(count))
 
 
 def _image_files(folder: Path) -> tuple[Path, ...]:
@@ -225,24 +412,24 @@ def _read_meta(root: Path) -> dict:
 
 def _annotated(root: Path, meta: dict) -> Layout:
     images = _image_files(root / "images")
-    label_maps = _partners(images, root, "labels")
-    drawings = _partners(images, root, "drawings")
+    maps, drawings = (
+        _partners(images, root / "images", root / part) if (root / part).is_dir() else ()
+        for part in ("labels", "drawings")
+    )
     tags, tag_names = _read_tags(root / "tags.csv", len(images), meta)
     return Layout(
-        root, images, label_maps=label_maps, drawings=drawings, tags=tags, tag_names=tag_names,
+        root, images, label_maps=maps, drawings=drawings, tags=tags, tag_names=tag_names,
         map_names=tuple(meta.get("map_names", ())), credit=meta.get("credit", ""),
     )  # fmt: skip
 
 
-def _partners(images: tuple[Path, ...], root: Path, part: str) -> tuple[Path, ...]:
-    """For each image the file of the same name, whatever its ending, in the folder `part`."""
-    if not (root / part).is_dir():
-        return ()
-    by_name = {file.relative_to(root / part).with_suffix(""): file for file in _image_files(root / part)}
+def _partners(images: tuple[Path, ...], root: Path, folder: Path) -> tuple[Path, ...]:
+    """For each image below `root` the file of the same name, whatever its ending, below `folder`."""
+    by_name = {file.relative_to(folder).with_suffix(""): file for file in _image_files(folder)}
     for image in images:
-        if image.relative_to(root / "images").with_suffix("") not in by_name:
-            raise ValueError(f"{image} has no partner of the same name in {root / part}")
-    return tuple(by_name[image.relative_to(root / "images").with_suffix("")] for image in images)
+        if image.relative_to(root).with_suffix("") not in by_name:
+            raise ValueError(f"{image} has no partner of the same name in {folder}")
+    return tuple(by_name[image.relative_to(root).with_suffix("")] for image in images)
 
 
 def _read_tags(path: Path, count: int, meta: dict) -> tuple[np.ndarray | None, tuple[str, ...]]:
@@ -288,25 +475,47 @@ def read_image(path: Path, channels: int = 3) -> np.ndarray:
     return np.asarray(picture.convert(_MODES[channels]))
 
 
-def read_label_map(path: Path, classes: int = MAXIMUM_CLASSES) -> np.ndarray:
-    """A file of class ids as uint8 [H, W]: 8-bit grey values or palette indices. Raises ValueError for ids
-    >= classes."""
+def read_label_map(path: Path, classes: int = MAXIMUM_CLASSES, dont_care: int | None = None) -> np.ndarray:
+    """A file of class ids as uint8 [H, W]: grey values or palette indices.
+
+    The id 255 becomes `dont_care`, unless that is None. Raises ValueError for ids >= classes.
+    """
+    ids = _read_ids(path, "label map")
+    if dont_care is not None:
+        ids = np.where(ids == DONT_CARE, dont_care, ids)
+    if ids.max() >= classes or ids.min() < 0:
+        row, column = np.argwhere((ids >= classes) | (ids < 0))[0]
+        hint = (
+            ' (dont_care=True makes a class of 255, "don\'t care")' if ids[row, column] == DONT_CARE else ""
+        )
+        raise ValueError(
+            f"{path}: label {ids[row, column]} at row {row}, column {column}; "
+            f"class ids must be from 0 to {classes - 1}{hint}"
+        )
+    return ids.astype(np.uint8)
+
+
+def read_instance_map(path: Path) -> np.ndarray:
+    """A file of ids of objects as int32 [H, W]: grey values of 8, 16 or 32 bits, or palette indices."""
+    return _read_ids(path, "instance map").astype(np.int32)
+
+
+def _read_ids(path: Path, kind: str) -> np.ndarray:
+    """The numbers in a file with one channel, int64 [H, W]."""
     try:
         with Image.open(path) as picture:
             if picture.mode not in ("L", "P", "1", "I;16", "I"):
                 raise ValueError(
-                    f"{path} is no label map: its pixels are {picture.mode}, expected one channel of ids"
+                    f"{path} is no {kind}: its pixels are {picture.mode}, expected one channel of ids; "
+                    "save it in grey or with a palette"
                 )
-            ids = np.array(picture)
-    except OSError as error:
-        raise ValueError(f"{path} cannot be read as a label map: {_reason(error)}") from None
-    if ids.max() >= classes or ids.min() < 0:
-        row, column = np.argwhere((ids >= classes) | (ids < 0))[0]
-        raise ValueError(
-            f"{path}: label {ids[row, column]} at row {row}, column {column}; "
-            f"class ids must be from 0 to {classes - 1}"
-        )
-    return ids.astype(np.uint8)
+            return np.array(picture).astype(np.int64)
+    except (OSError, SyntaxError, EOFError) as error:
+        raise ValueError(f"{path} cannot be read as {_article(kind)}: {_reason(error)}") from None
+
+
+def _article(kind: str) -> str:
+    return f"an {kind}" if kind[0] in "aeiou" else f"a {kind}"
 
 
 def _open(path: Path) -> tuple[Image.Image, str]:
@@ -364,6 +573,22 @@ def _square(picture: Image.Image, image_size: int, resample: Image.Resampling) -
     return np.array(picture.resize((image_size, image_size), resample, box=box))
 
 
+def _halves(path: Path, picture: Image.Image) -> tuple[Image.Image, Image.Image]:
+    """The left and the right half of a file that holds two pictures."""
+    width, height = picture.size
+    if width % 2 or min(width // 2, height) < MINIMUM_SIDE:
+        raise ValueError(
+            f"{path} is {width}x{height} pixels; two pictures side by side have an even width, "
+            f"and each side of each picture at least {MINIMUM_SIDE} pixels"
+        )
+    half = width // 2
+    return picture.crop((0, 0, half, height)), picture.crop((half, 0, width, height))
+
+
+def _size(ids: np.ndarray) -> tuple[int, int]:
+    return ids.shape[1], ids.shape[0]
+
+
 def _check_same_size(
     image: Path, size: tuple[int, int], partner: Path, partner_size: tuple[int, int]
 ) -> None:
@@ -374,30 +599,48 @@ def _check_same_size(
         )
 
 
-def _read_entry(layout: Layout, image_size: int, channels: int, index: int) -> dict[str, Tensor]:
+def _read_entry(
+    layout: Layout, image_size: int, channels: int, input_channels: int, index: int
+) -> dict[str, Tensor]:
     """All stored tensors of one image."""
     path = layout.images[index]
     picture, _ = _open(path)
-    pixels = _square(picture.convert(_MODES[channels]), image_size, Image.Resampling.BILINEAR)
-    entry = {
-        "image": torch.from_numpy(pixels.reshape(image_size, image_size, channels))
-        .permute(2, 0, 1)
-        .contiguous()
-    }
+    source = None
+    if layout.side_by_side:
+        halves = _halves(path, picture)
+        source, picture = halves if layout.side_by_side == "AtoB" else reversed(halves)
+    elif layout.inputs:
+        source, _ = _open(layout.inputs[index])
+        _check_same_size(path, picture.size, layout.inputs[index], source.size)
+    entry = {"image": _as_tensor(picture, channels, image_size)}
+    if source is not None:
+        entry["input"] = _as_tensor(source, input_channels, image_size)
     if layout.labels:
         entry["label"] = torch.tensor(layout.labels[index])
     if layout.tags is not None:
         entry["tags"] = torch.from_numpy(layout.tags[index])
     if layout.label_maps:
-        ids = Image.fromarray(
-            read_label_map(layout.label_maps[index], len(layout.map_names) or MAXIMUM_CLASSES)
-        )
-        _check_same_size(path, picture.size, layout.label_maps[index], ids.size)
-        entry["label_map"] = torch.from_numpy(_square(ids, image_size, Image.Resampling.NEAREST))
+        ids = read_label_map(layout.label_maps[index], layout.classes, layout.dont_care)
+        if layout.one_size:
+            _check_same_size(path, picture.size, layout.label_maps[index], _size(ids))
+        entry["label_map"] = _square_ids(ids, image_size)
+    if layout.instance_maps:
+        ids = read_instance_map(layout.instance_maps[index])
+        _check_same_size(path, picture.size, layout.instance_maps[index], _size(ids))
+        entry["instance_map"] = _square_ids(ids, image_size)
     if layout.drawings:
         lines, _ = _open(layout.drawings[index])
         _check_same_size(path, picture.size, layout.drawings[index], lines.size)
-        entry["drawing"] = torch.from_numpy(
-            _square(lines.convert("L"), image_size, Image.Resampling.BILINEAR)
-        )[None]
+        entry["drawing"] = _as_tensor(lines, 1, image_size)
     return entry
+
+
+def _as_tensor(picture: Image.Image, channels: int, image_size: int) -> Tensor:
+    """The centre square of a picture: uint8 [channels, image_size, image_size]."""
+    pixels = _square(picture.convert(_MODES[channels]), image_size, Image.Resampling.BILINEAR)
+    return torch.from_numpy(pixels.reshape(image_size, image_size, channels)).permute(2, 0, 1).contiguous()
+
+
+def _square_ids(ids: np.ndarray, image_size: int) -> Tensor:
+    """The centre square of a map of ids: [image_size, image_size], of the same dtype."""
+    return torch.from_numpy(_square(Image.fromarray(ids), image_size, Image.Resampling.NEAREST))
