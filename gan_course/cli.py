@@ -15,6 +15,7 @@ import torch
 from gan_course import __version__, data, methods, metrics, training
 from gan_course.data import pairs
 from gan_course.data.faces import STYLES
+from gan_course.data.folders import PAIRS
 from gan_course.methods import Method
 from gan_course.metrics import evaluation, extractors
 from gan_course.training import TrainingSettings, bench, distributed
@@ -124,7 +125,7 @@ def add_train_method(chosen: argparse._SubParsersAction, method: type[Method]) -
     )
     run = command.add_argument_group("the run")
     run.add_argument("--data", *aliases.get("data", ()), metavar="NAME|FOLDER",
-                     default="faces" if method.translates else "mnist",
+                     default="mnist" if method.translates == () else "faces",
                      help=f"data to train on: {', '.join(data.names())}, or a folder of images")  # fmt: skip
     place = run.add_mutually_exclusive_group(required=True)
     place.add_argument("--out", *aliases.get("out", ()), metavar="FOLDER", type=Path,
@@ -143,18 +144,27 @@ def add_train_method(chosen: argparse._SubParsersAction, method: type[Method]) -
     command.set_defaults(run=run_train, method=method)
 
 
+def kind_of_data(method: type[Method]) -> str:
+    """What a method is trained on: "images", "pairs" of input or label map and image, or two "domains"."""
+    if isinstance(method.needs, tuple) and "image_b" in method.needs:
+        return "domains"
+    fields = {field.name for field in dataclasses.fields(method.config_class)}
+    return "pairs" if fields & {"input_channels", "label_nc"} else "images"
+
+
 def add_source(source: argparse._ArgumentGroup, method: type[Method]) -> None:
     """What may be said of the data beside their name."""
     source.add_argument(
         "--data-folder", metavar="FOLDER", type=Path, help="where a named data set lies or is downloaded to"
     )
     source.add_argument("--count", type=int, help="how many faces to draw")
-    if not method.translates:
-        source.add_argument("--style", help=f"style of the faces: {', '.join(STYLES)}")
-        return
     source.add_argument("--load-size", type=int, metavar="PIXELS",
                         help="size that images are read at, to be cropped to --crop-size")  # fmt: skip
-    if method.translates == ("image_a", "image_b"):
+    kind = kind_of_data(method)
+    if kind == "images":
+        source.add_argument("--style", help=f"style of the faces: {', '.join(STYLES)}")
+        return
+    if kind == "domains":
         source.add_argument("--domains", nargs=2, metavar="STYLE", default=["adventurer", "lorelei"],
                             help=f"two styles of faces: {', '.join(STYLES)}")  # fmt: skip
         return
@@ -162,6 +172,7 @@ def add_source(source: argparse._ArgumentGroup, method: type[Method]) -> None:
                         help=f"what faces are made from: {', '.join(pairs.KINDS)}")  # fmt: skip
     source.add_argument("--split-colours", action=argparse.BooleanOptionalAction, default=True,
                         help="classes of faces by colour: blond hair, brown hair, ...")  # fmt: skip
+    source.add_argument("--pairs", choices=PAIRS, help="how a folder holds pairs of input and image")
     for name, what in (("image", "images"), ("label", "label maps"), ("instance", "instance maps")):
         source.add_argument(f"--{name}-dir", metavar="FOLDER", type=Path, help=f"folder of {what}")
 
@@ -239,8 +250,10 @@ def load_data(options: argparse.Namespace, fields: dict[str, Any], **more: Any) 
             asked[argument] = getattr(options, name)
     if options.data == "faces" and "domains" in options:
         asked["domains"] = tuple(options.domains)
-    if options.data == "faces" and "input" in options and options.method.translates:
+    if options.data == "faces" and "split_colours" in options:
         asked |= {"input": options.input, "split_colours": options.split_colours}
+    if "pairs" in options:
+        asked["pairs"] = options.pairs
     if options.data not in data.names():
         asked["channels"] = wanted.get("channels") or wanted["data_shape"][0]
     return data.load(options.data, **asked | more)
@@ -251,17 +264,17 @@ def load_maps(options: argparse.Namespace, asked: dict[str, Any], wanted: dict[s
     missing = [name for name in ("image_dir", "label_dir") if name not in options]
     if missing:
         raise ValueError("--image-dir and --label-dir belong together; give both")
-    folders = {name: getattr(options, name) for name in ("label_dir", "instance_dir") if name in options}
-    return data.load(
-        options.image_dir, **asked, **folders, channels=wanted["channels"], label_nc=wanted["label_nc"]
-    )
+    named = ("image_dir", "label_dir", "instance_dir")
+    folders = {name: getattr(options, name).absolute() for name in named if name in options}
+    classes = {"label_nc": wanted["label_nc"], "dont_care": wanted.get("contain_dontcare", False)}
+    return data.load(options.image_dir, channels=wanted["channels"], **asked, **folders, **classes)
 
 
 def load_held_out(
     options: argparse.Namespace, fields: dict[str, Any], settings: TrainingSettings
 ) -> Images | None:
     """Faces of another seed, for a method that translates; None where nothing is known to be held out."""
-    if not options.method.translates or options.data != "faces" or "image_dir" in options:
+    if options.method.translates == () or options.data != "faces" or "image_dir" in options:
         return None
     count = MEASURED if settings.measure_every else settings.preview_count
     return load_data(options, fields, count=count, seed=evaluation.HELD_OUT_SEED)

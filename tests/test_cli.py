@@ -54,6 +54,7 @@ def test_train_leaves_a_run(digits_run):
 
 
 DCGAN_SIZES = ["--ngf", "4", "--ndf", "4", "--image-size", "16"]
+TRANSLATOR_SIZES = ["--image-size", "32", "--ngf", "4", "--ndf", "4"]
 FACES = ["--count", "8", "--preview-count", "4"]
 SIZES = {
     "gan": ["--data", "mnist"],
@@ -63,7 +64,10 @@ SIZES = {
     "sngan": ["--data", "mnist", "--image-size", "32", "--ngf", "4", "--ndf", "4"],
     "biggan": ["--data", "mnist", "--image-size", "16", "--ch", "4"],
     "pix2pix": [*FACES, "--discriminator-layers", "2", *DCGAN_SIZES],
-    "cyclegan": [*FACES, "--blocks", "1", "--image-size", "32", "--ngf", "4", "--ndf", "4"],
+    "pix2pixhd": [*FACES, "--edges", "label", "--scales", "2", "--blocks", "1", *TRANSLATOR_SIZES],
+    "cyclegan": [*FACES, "--blocks", "1", *TRANSLATOR_SIZES],
+    "stargan": [*FACES, "--blocks", "1", "--layers", "4", *TRANSLATOR_SIZES],
+    "ugatit": [*FACES, "--light", "--discriminator-layers", "0", "--blocks", "1", *TRANSLATOR_SIZES],
 }
 
 

@@ -11,7 +11,10 @@ from gan_course.methods.cyclegan import CycleGAN
 from gan_course.methods.dcgan import DCGAN
 from gan_course.methods.gan import GAN
 from gan_course.methods.pix2pix import Pix2Pix
+from gan_course.methods.pix2pixhd import Pix2PixHD
 from gan_course.methods.sngan import SNGAN
+from gan_course.methods.stargan import StarGAN
+from gan_course.methods.ugatit import UGATIT
 
 METHODS: dict[str, type[Method]] = {
     method.name: method
@@ -23,7 +26,10 @@ METHODS: dict[str, type[Method]] = {
         SNGAN,
         BigGAN,
         Pix2Pix,
+        Pix2PixHD,
         CycleGAN,
+        StarGAN,
+        UGATIT,
     )
 }
 

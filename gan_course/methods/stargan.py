@@ -195,7 +195,7 @@ class StarGAN(Method):
         Raises ValueError for an attribute that the tags do not have.
         """
         if self.config.num_classes:
-            return self.vectors(batch["label"], len(batch["label"]))
+            return F.one_hot(batch["label"], self.config.num_classes).float()  # a check would read numbers
         tags = batch["tags"]
         if max(self.config.attributes) >= tags.shape[1]:
             raise ValueError(

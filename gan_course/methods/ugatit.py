@@ -579,6 +579,11 @@ class UGATIT(Method):
         """
         return self.look(images, direction).image
 
+    @property
+    def attends(self) -> bool:
+        """Whether the generators have attention maps to show."""
+        return self.config.attention in ("both", "generators")
+
     def attend(self, images: Tensor, direction: str = "AtoB", network: str = "generator") -> Tensor:
         """Heat maps [N, 1, H, W]: 0 where a network attends least in the image, 1 where most.
 

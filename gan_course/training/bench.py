@@ -106,12 +106,13 @@ def made_up_images(method: Method, count: int) -> ImageSet | UnpairedSet:
         groups = [torch.eye(places, dtype=torch.uint8) for places in config.tag_sizes]
         tensors["tags"] = torch.cat([group[torch.arange(count) % len(group)] for group in groups], dim=1)
     made_up = {
+        "tags": ((count, 15), 2, torch.uint8),
         "input": ((count, getattr(config, "input_channels", 3), *shape[1:]), 256, torch.uint8),
         "label_map": ((count, *shape[1:]), getattr(config, "label_nc", 1), torch.uint8),
         "instance_map": ((count, *shape[1:]), 100, torch.int32),
     }
     for name in method.needs:
-        if name in made_up:
+        if name in made_up and name not in tensors:
             size, values, dtype = made_up[name]
             tensors[name] = torch.randint(0, values, size, generator=rng).to(dtype)
     images = ImageSet("made up", tensors, class_names=tuple(map(str, range(classes))))
