@@ -1,9 +1,6 @@
 """Folders of images: every pixel format read rightly or refused by name."""
 
-import hashlib
-import http.server
 import re
-import threading
 from itertools import islice
 
 import numpy as np
@@ -12,7 +9,7 @@ import torch
 from PIL import Image
 
 from gan_course import data
-from gan_course.data import downloads, folders
+from gan_course.data import folders
 
 RED = (200, 30, 40)
 
@@ -489,53 +486,3 @@ def test_missing_partners_and_folders_of_label_maps(labelled):
         data.load(labelled, image_dir="photos", label_dir="nowhere")
     with pytest.raises(ValueError, match="has no folder images; name the folder of the images: image_dir"):
         data.load(labelled, label_dir="classes")
-
-
-# ----- downloads ------------------------------------------------------------------------------------------
-
-CONTENT = bytes(range(256)) * 100
-DIGEST = hashlib.sha256(CONTENT).hexdigest()
-
-
-@pytest.fixture
-def server():
-    """Serves CONTENT with ranges; the first answer breaks off after 1,000 bytes."""
-    asked = []
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self):
-            ranged = self.headers.get("Range")
-            asked.append(ranged)
-            start = int(ranged.removeprefix("bytes=").removesuffix("-")) if ranged else 0
-            self.send_response(206 if ranged else 200)
-            self.end_headers()
-            self.wfile.write(CONTENT[start : 1000 if len(asked) == 1 else None])
-
-        def log_message(self, *args):
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
-        threading.Thread(target=running.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{running.server_port}/file", asked
-        running.shutdown()
-
-
-def test_a_download_is_resumed_checked_and_not_repeated(server, tmp_path):
-    address, asked = server
-    path = tmp_path / "deep" / "file.bin"
-    with pytest.raises(ConnectionError, match="broke off after 1000 of 25600 bytes; run again"):
-        downloads.fetch([address], path, len(CONTENT), DIGEST, progress=False)
-    assert not path.exists()
-    downloads.fetch([address], path, len(CONTENT), DIGEST, progress=False)
-    assert path.read_bytes() == CONTENT and asked == [None, "bytes=1000-"]
-    downloads.fetch([address], path, len(CONTENT), DIGEST, progress=False)
-    assert len(asked) == 2
-    assert [file.name for file in path.parent.iterdir()] == ["file.bin"]
-
-
-def test_a_download_with_another_digest_is_thrown_away(server, tmp_path):
-    address, asked = server
-    asked.append("skip the answer that breaks off")
-    with pytest.raises(ConnectionError, match=f"wrong SHA-256, expected 25600 bytes, {'0' * 64}"):
-        downloads.fetch([address], tmp_path / "file.bin", len(CONTENT), "0" * 64, progress=False)
-    assert not list(tmp_path.iterdir())

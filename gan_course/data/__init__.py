@@ -9,7 +9,7 @@ import inspect
 from dataclasses import dataclass
 from pathlib import Path
 
-from gan_course.data import faces, folders, mnist, unpaired
+from gan_course.data import catalogue, faces, folders, mnist, unpaired
 from gan_course.data.faces import render_faces
 from gan_course.data.folders import FolderReport, check_folder
 from gan_course.data.image_set import (
@@ -43,6 +43,7 @@ _LOADERS = {
     "mnist-test": mnist.load_test,
     "mnist-full": mnist.load_full,
     "faces": faces.load,
+    **catalogue.LOADERS,
 }
 
 
@@ -67,9 +68,10 @@ def load(name: str | Path, **options) -> ImageSet | StreamedSet | UnpairedSet:
     """The data set `name`, or the images of the folder `name`.
 
     Options are those of the set's own function (`mnist.load`, `mnist.load_full`, `faces.load`,
-    `folders.load`); all take `image_size`. Faces in two `domains`, and a folder that holds trainA and trainB,
-    give an UnpairedSet. Raises ValueError for an unknown option, listing the known ones, FileNotFoundError
-    for a name that is neither a set nor a folder.
+    `folders.load`; for the sets of the papers `catalogue.load_pairs`, `load_domains` and
+    `load_celeba_masks`); all take `image_size`. Faces in two `domains`, and a folder that holds trainA and
+    trainB, give an UnpairedSet. Raises ValueError for an unknown option, listing the known ones,
+    FileNotFoundError for a name that is neither a set nor a folder.
     """
     loader = _LOADERS.get(str(name))
     if loader is None and not Path(name).expanduser().exists():
@@ -128,4 +130,13 @@ def describe() -> list[Description]:
             "nothing",
         )
     )
+    for published in catalogue.SETS:
+        holds = "image, input" if published.direction else "image_a, image_b"
+        if published.name == "CelebAMask-HQ":
+            holds = f"image, label_map ({len(catalogue.CELEBA_MASKS) + 1} classes)"
+        size = f"{published.size / 1e6:,.0f} MB" if published.size else "a download"
+        needs = f"a folder, or {size}" if published.addresses else "a folder: ask the owner"
+        table.append(
+            Description(published.name, published.images, published.content, holds, published.licence, needs)
+        )
     return table
