@@ -144,7 +144,7 @@ STYLES = {
             "skin": ("skin",),
             "glasses": ("accessories",),
         },
-        options={"accessoriesColor": "#262e33", "scale": 1.15, "translateY": 4},
+        options={"accessoriesColor": "#262e33", "scale": 1.6, "translateY": 10},
         left_out={
             "accessories": ("eyepatch", "kurt", "sunglasses", "wayfarers"),  # the eyes cannot be seen
             # shut, winking, or dots without a white around them, on which brown cannot be told from dark skin
