@@ -8,7 +8,7 @@ Sources: minimax and non-saturating, Goodfellow et al. 2014, equation 1 and sect
 Mao et al. 2017, equation 2 with a = 0, b = c = 1; hinge, Lim and Ye 2017 and Miyato et al. 2018,
 equations 16 and 17; Wasserstein, Arjovsky et al. 2017, equation 2; gradient penalty, Gulrajani et al.
 2017, equation 3; label smoothing, Salimans et al. 2016, section 3.4; R1 penalty, Mescheder et al. 2018,
-equation 9; feature matching, Wang et al. 2018, equation 2.
+equation 9; feature matching, Wang et al. 2018, section 3.2.
 """
 
 from collections.abc import Callable
@@ -252,7 +252,7 @@ def over_scales(game: Game, reduction: str) -> Game:
 
     Args:
         game: played on the scores of each scale, its cost being the mean over the scale's patches.
-        reduction: "sum" over the scales (Wang et al. 2018, equation 3: pix2pixHD) or their "mean" (SPADE:
+        reduction: "sum" over the scales (Wang et al. 2018, section 3.2: pix2pixHD) or their "mean" (SPADE:
             the authors' code; Park et al. 2019 do not say).
 
     Raises ValueError for another reduction.
@@ -282,7 +282,7 @@ def feature_matching(real_features: Nested, fake_features: Nested) -> Tensor:
     """E|D_i(x) - D_i(G(z))|: means of each map, summed over the layers i and averaged over the scales.
 
     The scores, each scale's last map, are left out. The real features are a target: no gradient reaches
-    what they were computed from. Wang et al. 2018, equation 2, has the sum over layers for one scale; their
+    what they were computed from. Wang et al. 2018, section 3.2, have the sum over layers for one scale; their
     code averages over the scales, as that of Park et al. 2019 does, where the paper adds.
 
     Args:

@@ -69,7 +69,7 @@ class Enhancer(nn.Module):
     """A local enhancer without its last layer: twice the size of what the generator inside it works at.
 
     The condition [N, C, H, W] -> 2 features [N, 2 features, H/2, W/2], to which the inner generator's maps
-    are added; residual blocks; -> [N, features, H, W] (section 3.1, figure 3).
+    are added; residual blocks; -> [N, features, H, W] (section 3.2, figure 3).
     """
 
     def __init__(self, in_channels: int, features: int, blocks: int) -> None:
@@ -242,7 +242,7 @@ class Pix2PixHD(Method):
         return {"fake": self.generator(condition), "condition": condition}
 
     def loss(self, player: str, batch: Batch, outputs: Batch) -> dict[str, Tensor]:
-        """The terms of equation 4: the game and feature matching; and the perceptual loss.
+        """The terms of section 3.2: the game and feature matching; and the perceptual loss.
 
         The game is added over the scales, feature matching averaged. What the discriminators make of the
         real image is a target for the generator: no gradient reaches it.
@@ -331,7 +331,7 @@ class Pix2PixHD(Method):
 def enlarge(method: Pix2PixHD, **fields: Any) -> Pix2PixHD:
     """A method for images of twice the size: a new local enhancer around what `method`'s generator knows.
 
-    The paper trains it in two steps (section 3.1): first the enhancer alone, then all together.
+    The paper trains it in two steps (section 3.2): first the enhancer alone, then all together.
 
         fine = enlarge(coarse)
         fine.generator.coarse.requires_grad_(False)  # then train; then requires_grad_(True), and train on
