@@ -246,13 +246,15 @@ def layer_instance(x: Tensor, rho: Tensor, unbiased: bool, eps: float) -> tuple[
 
 
 def without_parameters(statistics: str, features: int) -> nn.Module:
-    """A norm without gain and offset of its own: over the "batch" or over each "instance".
+    """A norm without gain and offset of its own: over the "batch", over each "instance", or "none".
 
     Raises ValueError for other statistics.
     """
+    if statistics == "none":
+        return nn.Identity()
     kinds = {"batch": nn.BatchNorm2d, "instance": nn.InstanceNorm2d}
     if statistics not in kinds:
-        raise ValueError(f"norm statistics are {statistics!r}; they must be one of {', '.join(kinds)}")
+        raise ValueError(f"statistics is {statistics!r}; it must be one of {', '.join(kinds)}, none")
     return kinds[statistics](features, affine=False)
 
 
@@ -266,7 +268,7 @@ class SPADE(nn.Module):
         features: channels of x.
         label_channels: channels of the label map: one-hot planes, and edges where there are some.
         hidden: features of the convolution that gamma and beta share.
-        statistics: over which x is normalised: "batch" or "instance".
+        statistics: what x is normalised over: "batch", "instance", or "none" where it already is.
 
     Called with x [N, features, H, W] and planes [N, label_channels, H, W].
     """
@@ -281,7 +283,7 @@ class SPADE(nn.Module):
         self.beta = nn.Conv2d(hidden, features, 3, padding=1)
 
     def modulate(self, normalised: Tensor, planes: Tensor) -> Tensor:
-        """What the layer does with an x that has been normalised."""
+        """The layer's work on an x that has been normalised."""
         shared = self.shared(planes)
         return torch.addcmul(self.beta(shared), normalised, 1 + self.gamma(shared))
 
@@ -292,8 +294,8 @@ class SPADE(nn.Module):
 class CLADE(nn.Module):
     """Normalised x * gain[class] + offset[class]: SPADE with a table in place of the convolutions.
 
-    Tan et al.: Efficient Semantic Image Synthesis via Class-Adaptive Normalization, TPAMI 2021
-    (arXiv:2012.04644), equations 4 and 5. The gains start uniform on [0, 1), the offsets at 0, as in the
+    Tan et al.: Efficient Semantic Image Synthesis via Class-Adaptive Normalization, TPAMI 2022
+    (arXiv:2012.04644). The gains start uniform on [0, 1), the offsets at 0, as in the
     authors' code.
 
     Args:
@@ -301,9 +303,9 @@ class CLADE(nn.Module):
         classes: rows of the table.
         edges: whether a map of the edges between objects is put beside the result, as one channel more,
             through a 1 x 1 convolution: the table has no place for it.
-        positions: intra-class positional encoding (section 3.3): where in its region a pixel lies scales
+        positions: intra-class positional encoding: where in its region a pixel lies scales
             its gain and its offset. At first it has no influence.
-        statistics: over which x is normalised: "batch" or "instance".
+        statistics: what x is normalised over: "batch", "instance", or "none" where it already is.
 
     Called with x [N, features, H, W], the class of each pixel, int64 [N, H, W], and where the layer was
     built for them edges [N, 1, H, W] and positions [N, 2, H, W]. One table look-up for the gains and one
@@ -333,7 +335,7 @@ class CLADE(nn.Module):
         edges: Tensor | None = None,
         positions: Tensor | None = None,
     ) -> Tensor:
-        """What the layer does with an x that has been normalised."""
+        """The layer's work on an x that has been normalised."""
         gain, offset = (looked_up(table.to(normalised.dtype), classes) for table in (self.gain, self.offset))
         if self.position_gain is not None:
             gain = gain * (1 + self.position_gain(positions))
