@@ -10,11 +10,14 @@ from gan_course.methods.cgan import ConditionalDCGAN
 from gan_course.methods.cyclegan import CycleGAN
 from gan_course.methods.dcgan import DCGAN
 from gan_course.methods.gan import GAN
+from gan_course.methods.munit import MUNIT
 from gan_course.methods.pix2pix import Pix2Pix
 from gan_course.methods.pix2pixhd import Pix2PixHD
 from gan_course.methods.sngan import SNGAN
+from gan_course.methods.spade import SPADE
 from gan_course.methods.stargan import StarGAN
 from gan_course.methods.ugatit import UGATIT
+from gan_course.methods.unit import UNIT
 
 METHODS: dict[str, type[Method]] = {
     method.name: method
@@ -27,7 +30,10 @@ METHODS: dict[str, type[Method]] = {
         BigGAN,
         Pix2Pix,
         Pix2PixHD,
+        SPADE,
         CycleGAN,
+        UNIT,
+        MUNIT,
         StarGAN,
         UGATIT,
     )
