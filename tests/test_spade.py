@@ -538,11 +538,11 @@ def descent(method):
 
 
 def assert_same_gradients(a: nn.Module, b: nn.Module) -> None:
-    """But for rounding, which counts against the largest gradient of a tensor."""
+    """But for rounding: a bias before batch norm has a gradient of 0, and rounding leaves it some 1e-6."""
     for (name, p), q in zip(a.named_parameters(), b.parameters(), strict=True):
         assert p.grad is not None, name
         largest = q.grad.abs().max().item()
-        assert torch.allclose(p.grad, q.grad, rtol=1e-3, atol=1e-4 * largest + 1e-7), name
+        assert torch.allclose(p.grad, q.grad, rtol=1e-3, atol=1e-4 * largest + 5e-6), name
 
 
 @pytest.mark.parametrize(
