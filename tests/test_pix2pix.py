@@ -147,10 +147,6 @@ def test_impossible_options(fields, message):
         tiny(**fields)
 
 
-def test_l1_alone_is_not_bound_to_the_size_of_a_discriminator():
-    assert list(tiny(image_size=4, discriminator_layers=5, objective="l1").networks) == ["generator"]
-
-
 # ---- the generator -----------------------------------------------------------------------------------
 
 
@@ -224,8 +220,7 @@ class Fixed(nn.Module):
 def by_hand(**fields) -> tuple[Pix2Pix, dict, dict]:
     """Real images 0.5, outputs -0.5, scores 2 for real and -1 for outputs."""
     method = tiny(**fields)
-    if "discriminator" in method.networks:
-        method.discriminator = Fixed(lambda x: 0.5 + 3 * x[:, -1].mean((1, 2)))
+    method.discriminator = Fixed(lambda x: 0.5 + 3 * x[:, -1].mean((1, 2)))
     batch = a_batch(2) | {"image": torch.full((2, 3, 16, 16), 0.5)}
     return method, batch, {"fake": torch.full((2, 3, 16, 16), -0.5)}
 
@@ -253,14 +248,22 @@ def test_what_each_objective_minimises_and_sees(objective):
     l1 = 10.0 if "l1" in objective else 0.0
     assert method.total(terms).item() == pytest.approx(adversarial + l1, rel=1e-5)
     assert terms["L1"].item() == pytest.approx(1.0)  # watched where it is not minimised
-    if objective == "l1":
-        assert list(method.players) == ["generator"]
-        assert list(method.networks) == ["generator"]
-    else:
-        (seen,) = method.discriminator.seen
-        expected = [batch["input"]] if "cgan" in objective else []
-        assert torch.equal(seen, torch.cat([*expected, outputs["fake"]], 1))
-        assert tiny(objective=objective).discriminator[0].in_channels == seen.shape[1]
+    method.loss("discriminator", batch, outputs)
+    expected = [] if objective in ("gan", "l1+gan") else [batch["input"]]
+    assert torch.equal(method.discriminator.seen[-1], torch.cat([*expected, batch["image"]], 1))
+    assert tiny(objective=objective).discriminator[0].in_channels == method.discriminator.seen[-1].shape[1]
+
+
+def test_with_l1_alone_the_discriminator_learns_unheard():
+    method, other = tiny(objective="l1", dropout=0.0), tiny(objective="l1", dropout=0.0)
+    for parameter in other.discriminator.parameters():
+        parameter.data.normal_()
+    for one in (method, other):
+        before = everything(one.discriminator)
+        terms = play(one, {player: one.optimizer(player) for player in one.players}, a_batch())
+        assert "D accuracy" in terms
+        assert not same(before, everything(one.discriminator))
+    assert same(everything(method.generator), everything(other.generator))
 
 
 @pytest.mark.parametrize("game", ["least_squares", "hinge"])
@@ -482,13 +485,14 @@ def test_grid_shows_input_output_and_target(count, input_channels, channels):
 # ---- a run -------------------------------------------------------------------------------------------
 
 
-def test_a_run_learns_a_simple_pair(tmp_path):
+@pytest.mark.parametrize("objective", ["l1+cgan", "l1"])
+def test_a_run_learns_a_simple_pair(tmp_path, objective):
     """Negatives: the output of the input x is -x; 60 steps must bring the L1 distance well below guessing."""
     rng = torch.Generator().manual_seed(0)
     shades = torch.randint(0, 256, (32, 3, 2, 2), generator=rng, dtype=torch.uint8)
     pictures = shades.repeat_interleave(8, 2).repeat_interleave(8, 3)
     images = ImageSet("negatives", {"image": 255 - pictures, "input": pictures})
-    method = tiny(ngf=8, ndf=4, learning_rate=0.002)
+    method = tiny(ngf=8, ndf=4, learning_rate=0.002, objective=objective)
     batch = images.batch(range(32))
     before = F.l1_loss(method.translate(batch["input"]), batch["image"]).item()
     train(

@@ -33,9 +33,9 @@ class Objective(NamedTuple):
     """What the generator is told to minimise: a row of the paper's table 1."""
 
     adversarial: bool
-    """There is a discriminator."""
+    """The opinion of the discriminator counts. Where it does not, the discriminator learns and is watched."""
     conditional: bool
-    """It sees the input beside the output."""
+    """The discriminator sees the input beside the output."""
     l1: bool
     """The distance to the target counts."""
 
@@ -45,7 +45,7 @@ OBJECTIVES = {
     "l1+gan": Objective(adversarial=True, conditional=False, l1=True),
     "cgan": Objective(adversarial=True, conditional=True, l1=False),
     "gan": Objective(adversarial=True, conditional=False, l1=False),
-    "l1": Objective(adversarial=False, conditional=False, l1=True),
+    "l1": Objective(adversarial=False, conditional=True, l1=True),
 }
 
 DIRECTIONS = {"AtoB": ("input", "image"), "BtoA": ("image", "input")}
@@ -204,9 +204,6 @@ class Pix2Pix(Method):
             "discriminator": config.discriminator_weight,
             "L1": config.l1_weight if self.objective.l1 else 0.0,
         }
-        if not self.objective.adversarial:
-            self.players = {"generator": ("generator",)}
-            return
         seen = of[target] + (of[source] if self.objective.conditional else 0)
         self.discriminator = PatchGAN(seen, config.ndf, config.discriminator_layers, config.norm)
         initialise(self.discriminator, config.init_std)
