@@ -303,10 +303,12 @@ def test_terms_of_the_generator_reach_it_and_nothing_else(term):
 def test_the_discriminators_cost_reaches_every_scale_and_not_the_generator():
     method, batch = tiny(), a_batch()
     outputs = method.forward_generators(batch)
+    outputs["fake"].retain_grad()
     with method.moving("discriminator"):
         method.total(method.loss("discriminator", batch, outputs)).backward()
     assert all(p.grad is not None for p in method.discriminator.parameters())
     assert all(scale[0][0].weight.grad.abs().sum() > 0 for scale in method.discriminator.scales)
+    assert outputs["fake"].grad is None  # nothing is computed that nobody needs
     assert all(p.grad is None for p in method.generator.parameters())
 
 
