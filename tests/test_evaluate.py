@@ -113,7 +113,7 @@ def test_colour_images_are_no_digits(digits):
 
 
 def test_unknown_features_list_the_known():
-    with pytest.raises(ValueError, match="unknown features 'lpips'; known features: digits, faces, inc"):
+    with pytest.raises(ValueError, match="unknown features 'lpips'; known features: digits, faces, ava"):
         metrics.features("lpips")
 
 

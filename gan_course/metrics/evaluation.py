@@ -75,9 +75,10 @@ def features_of(images: data.ImageSet | data.StreamedSet) -> str:
     if images.name.startswith("mnist"):
         return "digits"
     if images.name.startswith("faces-"):
-        return "faces"
+        return "avataaars" if images.name == "faces-avataaars" else "faces"
     raise ValueError(
-        f"no features of the package were made for {images.name!r}; choose: digits, faces or inception"
+        f"no features of the package were made for {images.name!r}; "
+        "choose: digits, faces, avataaars or inception"
     )
 
 
@@ -91,8 +92,8 @@ def judge_for(
     name = None
     if "label" in method.needs and images.name.startswith("mnist"):
         name = "digits"
-    elif "tags" in method.needs and images.name == "faces-adventurer":
-        name = "faces"
+    elif "tags" in method.needs and images.name in ("faces-adventurer", "faces-avataaars"):
+        name = features_of(images)
     if name is None or name == features.name:
         return features if name else None
     return load_features(name, device)

@@ -105,6 +105,11 @@ def faces(device: torch.device | str = "cpu") -> Features:
     return from_classifier("faces", shipped("face-classifier", device), tuple(TAG_GROUPS))
 
 
+def avataaars(device: torch.device | str = "cpu") -> Features:
+    """The 128 features of the shipped classifier of faces in the style avataaars."""
+    return from_classifier("avataaars", shipped("avataaars-classifier", device), tuple(TAG_GROUPS))
+
+
 def shipped(name: str, device: torch.device | str) -> Classifier:
     from gan_course import weights  # which needs this package
 
@@ -136,11 +141,16 @@ def inception(device: torch.device | str = "cpu") -> Features:
     return Features("inception", extract, batch_size=BATCH_INCEPTION)
 
 
-EXTRACTORS: dict[str, Callable[..., Features]] = {"digits": digits, "faces": faces, "inception": inception}
+EXTRACTORS: dict[str, Callable[..., Features]] = {
+    "digits": digits,
+    "faces": faces,
+    "avataaars": avataaars,
+    "inception": inception,
+}
 
 
 def features(name: str, device: torch.device | str = "cpu") -> Features:
-    """The features of that name: digits, faces or inception.
+    """The features of that name: digits, faces (of the style adventurer), avataaars or inception.
 
     Raises ValueError for another name, ConnectionError where Inception's weights cannot be downloaded.
     """
