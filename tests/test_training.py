@@ -1017,6 +1017,7 @@ def small(name: str) -> methods.Method:
         "attributes": (0, 1),
     } | ({"discriminator_layers": 0} if name == "ugatit" else {})
     wanted |= {"data_shape": (1, 16, 16), "generator_features": 8, "discriminator_features": 4}
+    wanted |= {"style_size": 8, "encoder_features": 4} | ({"image_size": 64} if name == "sean" else {})
     known = {field.name for field in dataclasses.fields(methods.config_class(name))}
     torch.manual_seed(0)
     return methods.build(name, **{key: value for key, value in wanted.items() if key in known})

@@ -13,6 +13,7 @@ from gan_course.methods.gan import GAN
 from gan_course.methods.munit import MUNIT
 from gan_course.methods.pix2pix import Pix2Pix
 from gan_course.methods.pix2pixhd import Pix2PixHD
+from gan_course.methods.sean import SEAN
 from gan_course.methods.sngan import SNGAN
 from gan_course.methods.spade import SPADE
 from gan_course.methods.stargan import StarGAN
@@ -31,6 +32,7 @@ METHODS: dict[str, type[Method]] = {
         Pix2Pix,
         Pix2PixHD,
         SPADE,
+        SEAN,
         CycleGAN,
         UNIT,
         MUNIT,
