@@ -17,6 +17,7 @@ from gan_course import losses
 from gan_course.methods.base import Batch, Method, check_inputs, check_positive, draw, evaluating, option
 from gan_course.nn import perceptual
 from gan_course.nn.blocks import check_choice
+from gan_course.nn.multiscale import divided
 from gan_course.nn.norms import AdaIN, rescaled
 
 GAMES = ("least_squares", "non_saturating")
@@ -258,13 +259,6 @@ def summed_game(name: str) -> losses.Game:
     )
 
 
-def halves(outputs: losses.Nested) -> tuple[losses.Nested, losses.Nested]:
-    """What was said of [first; second], apart."""
-    pairs = [[one.chunk(2) for one in maps] for maps in outputs]
-    first, second = ([[pair[side] for pair in maps] for maps in pairs] for side in (0, 1))
-    return first, second
-
-
 def discriminator_terms(game: losses.Game, *judged: tuple[losses.Nested, losses.Nested]) -> dict[str, Tensor]:
     """The terms of the discriminators, from what each of them says of (real, generated) images."""
     real = [scale for pair in judged for scale in pair[0]]
@@ -375,7 +369,7 @@ class MUNIT(Method):
         for domain in "ab":
             real = batch[f"image_{domain}"]
             both = torch.cat([real, outputs[f"fake_{domain}"].detach().to(real.dtype)])
-            judged.append(halves(self.networks[f"discriminator_{domain}"](both)))
+            judged.append(divided(self.networks[f"discriminator_{domain}"](both)))
         return discriminator_terms(self.game, *judged)
 
     def generator_loss(self, batch: Batch, outputs: Batch) -> dict[str, Tensor]:
@@ -477,8 +471,9 @@ class MUNIT(Method):
     ) -> Tensor:
         """`count` images of `inputs` translated in `direction`; `noise` are styles [count, style_size]."""
         inputs = check_inputs(self, count, inputs)
+        check_choice("direction", direction, DOMAINS)
         styles = self.noise_for(count, noise, rng)
-        return self.translate(inputs[f"image_{direction[0].lower()}"], direction, styles)
+        return self.translate(inputs[f"image_{DOMAINS[direction][0]}"], direction, styles)
 
     def preview(self, count: int, rng: torch.Generator, examples: Batch | None = None) -> Batch:
         return check_inputs(self, count, examples) | {"noise": self.draw_noise(count, rng)}

@@ -23,7 +23,6 @@ from gan_course.methods.munit import (
     discriminator_terms,
     domain_invariant_distance,
     doubling_layers,
-    halves,
     halving_layers,
     initialise,
     summed_game,
@@ -31,6 +30,7 @@ from gan_course.methods.munit import (
 from gan_course.methods.munit import check as check_sizes
 from gan_course.nn import perceptual
 from gan_course.nn.blocks import check_choice
+from gan_course.nn.multiscale import divided
 
 
 @dataclasses.dataclass(frozen=True)
@@ -211,7 +211,7 @@ class UNIT(Method):
         for domain in "ab":
             real = batch[f"image_{domain}"]
             both = torch.cat([real, outputs[f"fake_{domain}"].detach().to(real.dtype)])
-            judged.append(halves(self.networks[f"discriminator_{domain}"](both)))
+            judged.append(divided(self.networks[f"discriminator_{domain}"](both)))
         return discriminator_terms(self.game, *judged)
 
     def generator_loss(self, batch: Batch, outputs: Batch) -> dict[str, Tensor]:
@@ -288,7 +288,8 @@ class UNIT(Method):
     ) -> Tensor:
         """`count` images of `inputs` translated in `direction`, [count, C, H, W]."""
         inputs = check_inputs(self, count, inputs)
-        return self.translate(inputs[f"image_{direction[0].lower()}"], direction)
+        check_choice("direction", direction, DOMAINS)
+        return self.translate(inputs[f"image_{DOMAINS[direction][0]}"], direction)
 
     def preview(self, count: int, rng: torch.Generator, examples: Batch | None = None) -> Batch:
         return check_inputs(self, count, examples)

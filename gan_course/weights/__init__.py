@@ -18,6 +18,7 @@ from gan_course.metrics.classifier import Classifier, ClassifierConfig
 from gan_course.metrics.segmenter import Segmenter, SegmenterConfig
 from gan_course.training.log import read as read_log
 from gan_course.training.run import load_weights
+from gan_course.weights.official import load_official as load_official
 
 _JUDGES = {"classifier": (Classifier, ClassifierConfig), "segmenter": (Segmenter, SegmenterConfig)}
 FOLDER = Path(str(resources.files("gan_course.weights")))
