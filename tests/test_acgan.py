@@ -179,6 +179,28 @@ def test_classifiers_read_through_noise_and_the_critic_does_not():
     assert (given[6:] - images[:2]).std().item() == pytest.approx(0.5, rel=0.1)
 
 
+def test_classifiers_lose_one_colour_of_some_images_and_the_critic_none():
+    method = tiny(channels=3, class_channel_dropout=0.5)
+    images = torch.full((400, 3, 16, 16), 0.5)
+    veiled = method.veiled(images)
+    lost = (veiled == 0).flatten(2).all(dim=2)  # [N, channels]: the whole channel is grey
+    assert torch.equal(veiled[~lost], images[~lost])
+    assert set(lost.sum(dim=1).tolist()) == {0, 1}
+    assert lost.any(dim=1).float().mean().item() == pytest.approx(0.5, abs=0.1)
+    assert (lost.float().mean(dim=0) - 1 / 6).abs().max() < 0.07  # no colour more often than another
+    seen = []
+    method.discriminator.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    method.score_and_read(images[:8], images[:8])
+    assert torch.equal(seen[0][:8], images[:8])
+
+
+def test_how_much_reading_counts():
+    terms = {"discriminator": 1.0, "classes of x": 2.0, "classes of D(G(z))": 3.0}
+    terms = {name: torch.tensor(value) for name, value in terms.items()}
+    assert tiny(reading_weight=10.0).total(terms).item() == pytest.approx(51)
+    assert tiny().total(terms).item() == pytest.approx(6)
+
+
 def test_the_discriminator_does_not_reach_the_generator():
     method = tiny()
     batch = a_batch(method)
@@ -216,7 +238,13 @@ def test_the_tags_reach_the_generator_through_the_classifiers():
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 @pytest.mark.parametrize(
-    "fields", [{}, {"variant": "joint_real"}, {"game": "non_saturating"}, {"class_noise": 0.5}]
+    "fields",
+    [
+        {},
+        {"variant": "joint_real"},
+        {"game": "non_saturating"},
+        {"class_noise": 0.5, "class_channel_dropout": 0.5},
+    ],
 )
 def test_five_critic_steps_to_one_of_the_generator(fields, precision):
     method = tiny(**fields)
@@ -294,6 +322,7 @@ def test_noise_of_another_count_is_refused():
         ({"tag_sizes": (4,)}, r"tag_sizes is \(4,\); it needs two kinds or more"),
         ({"tag_sizes": (4, 1)}, r"tag_sizes is \(4, 1\); it needs two kinds or more"),
         ({"class_noise": -1.0}, "class_noise is -1.0; it must be 0 or more"),
+        ({"class_channel_dropout": 1.5}, "class_channel_dropout is 1.5; it must be from 0 to 1"),
         ({"critic_steps": 0}, "critic_steps is 0; it must be 1 or more"),
         ({"image_size": 60}, "image_size is 60"),
     ],

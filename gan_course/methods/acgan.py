@@ -71,6 +71,10 @@ class ACGANConfig:
     class_noise: float = option(
         0.0, "standard deviation of noise on what the classifiers read, so that faint patterns are no answer"
     )
+    class_channel_dropout: float = option(
+        0.0,
+        "share of images that the classifiers read with one colour missing, so that they learn all colours",
+    )
     learning_rate: float = option(0.0001, "Adam's step size, both players")
     beta1: float = option(0.5, "Adam's first beta")
     beta2: float = option(0.9, "Adam's second beta")
@@ -149,6 +153,10 @@ class ACGAN(Method):
         check_noise(config.noise)
         if config.class_noise < 0:
             raise ValueError(f"class_noise is {config.class_noise}; it must be 0 or more")
+        if not 0 <= config.class_channel_dropout <= 1:
+            raise ValueError(
+                f"class_channel_dropout is {config.class_channel_dropout}; it must be from 0 to 1"
+            )
         if config.variant not in VARIANTS:
             raise ValueError(f"variant is {config.variant!r}; it must be one of {', '.join(VARIANTS)}")
         if len(config.tag_sizes) < 2 or min(config.tag_sizes) < 2:
@@ -211,12 +219,20 @@ class ACGAN(Method):
 
     def score_and_read(self, images: Tensor, to_read: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Scores of `images`, and the tags that the classifiers read in `to_read`, the first of them."""
-        if self.config.class_noise == 0:
+        if self.config.class_noise == self.config.class_channel_dropout == 0:
             scores, answers = self.discriminator(images)
             return scores, [answer[: len(to_read)] for answer in answers]
-        veiled = to_read + self.config.class_noise * torch.randn_like(to_read)
-        scores, answers = self.discriminator(torch.cat([images, veiled]))
+        scores, answers = self.discriminator(torch.cat([images, self.veiled(to_read)]))
         return scores[: len(images)], [answer[len(images) :] for answer in answers]
+
+    def veiled(self, images: Tensor) -> Tensor:
+        """Images as the classifiers see them: under noise, some with one channel all grey."""
+        count, channels = images.shape[:2]
+        noisy = images + self.config.class_noise * torch.randn_like(images)
+        lost = torch.randint(channels, (count, 1), device=images.device)
+        losing = torch.rand(count, 1, device=images.device) < self.config.class_channel_dropout
+        kept = (torch.arange(channels, device=images.device) != lost) | ~losing
+        return noisy * kept[:, :, None, None]
 
     def draw_noise(self, count: int, rng: torch.Generator | None = None) -> Tensor:
         return draw(self.config.noise, (count, self.config.noise_size), rng, self.device)
