@@ -125,7 +125,7 @@ def describe() -> list[Description]:
             "a folder",
             "what it holds",
             "your own images",
-            "image; label, label_map, tags",
+            "image; label, label_map, instance_map, input, tags",
             "yours",
             "nothing",
         )
