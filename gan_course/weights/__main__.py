@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import functools
 import json
 import shutil
 import sys
@@ -44,11 +45,13 @@ def judge_of_digits(out: Path, data_folder: Path | None) -> None:
     publish(out, "digit-classifier", card | {"metrics": measured}, classifier)
 
 
-def judge_of_faces(out: Path, data_folder: Path | None) -> None:
+def judge_of_faces(
+    out: Path, data_folder: Path | None, name: str = "face-classifier", style: str = "adventurer"
+) -> None:
     """Reads the tags of faces; measured on faces of another seed, which it never saw."""
-    faces = data.load("faces", image_size=64, count=5000)
-    classifier, card = trained_judge(faces, epochs=25, features=24, seed=0)
-    held_out = data.load("faces", image_size=64, count=2000, seed=1)
+    faces = data.load("faces", image_size=64, count=5000, style=style)
+    classifier, card = trained_judge(faces, epochs=25 if style == "adventurer" else 8, features=24, seed=0)
+    held_out = data.load("faces", image_size=64, count=2000, seed=1, style=style)
     batch = held_out.batch(torch.arange(len(held_out)))
     right = metrics.predict(classifier, batch["image"]) == metrics.tag_numbers(batch["tags"])
     measured = {
@@ -57,7 +60,7 @@ def judge_of_faces(out: Path, data_folder: Path | None) -> None:
         **{f"accuracy, {kind}": share for kind, share in by_kind(right).items()},
         "accuracy, all four": round(right.all(dim=1).double().mean().item(), 4),
     }
-    publish(out, "face-classifier", card | {"metrics": measured}, classifier)
+    publish(out, name, card | {"metrics": measured}, classifier)
 
 
 def judge_of_maps(out: Path, data_folder: Path | None) -> None:
@@ -142,14 +145,17 @@ def judged_digits(method: methods.Method) -> dict[str, Any]:
     }
 
 
-def judged_tags(method: methods.Method) -> dict[str, Any]:
+def judged_tags(
+    method: methods.Method, judge: str = "face-classifier", style: str = "adventurer"
+) -> dict[str, Any]:
     """What a classifier that had no part in the training reads in ten draws of samples, by kind of tag.
 
     It reads 64 x 64 pixels. Smaller images are enlarged, the real ones that they are compared with too.
     """
-    classifier, _ = weights.load("face-classifier")
-    size = method.config.image_size
-    held_out = data.load("faces", image_size=size, count=2000, seed=1).batch(torch.arange(SAMPLES))
+    classifier, _ = weights.load(judge)
+    size, features = method.config.image_size, "faces" if style == "adventurer" else style
+    faces = data.load("faces", image_size=size, count=2000, seed=1, style=style)
+    held_out = faces.batch(torch.arange(SAMPLES))
     real = enlarged(held_out["image"])
     right, distances = [], []
     for seed in range(1, DRAWS + 1):
@@ -166,8 +172,41 @@ def judged_tags(method: methods.Method) -> dict[str, Any]:
         "tags as asked": by_kind(right),
         "all four tags as asked": round(right.all(dim=1).double().mean().item(), 4),
         "tags of held-out faces, read by the same judge": by_kind(of_real),
-        "FID-faces (1,000 samples, 1,000 held-out faces), mean": round(sum(distances) / DRAWS, 2),
-        "FID-faces, least and most": [round(min(distances), 2), round(max(distances), 2)],
+        f"FID-{features} (1,000 samples, 1,000 held-out faces), mean": round(sum(distances) / DRAWS, 2),
+        f"FID-{features}, least and most": [round(min(distances), 2), round(max(distances), 2)],
+    }
+
+
+def judged_translations(method: methods.Method) -> dict[str, Any]:
+    """What is made of held-out drawings or label maps: distance from the true faces, and what a segmenter
+    that had no part in the training reads in them, beside what it reads in the true faces."""
+    what = "input" if "input" in method.translates else "label_map"
+    options = {"input": "outline"} if what == "input" else {"split_colours": True}
+    plain = data.load("faces", image_size=method.config.image_size, count=SAMPLES, seed=1)
+    asked = data.load("faces", image_size=method.config.image_size, count=SAMPLES, seed=1, **options)
+    rows = torch.arange(SAMPLES)
+    true, maps = plain.batch(rows)["image"], plain.batch(rows)["label_map"]
+    made = method.sample(
+        SAMPLES, inputs={what: asked.batch(rows)[what]}, rng=torch.Generator().manual_seed(1)
+    )
+    names = plain.map_names
+    scores = [metrics.segmentation_score(metrics.segment(x), maps, len(names)) for x in (made, true)]
+    features = metrics.features("faces")
+    seen, real = features(made), features(true)
+    colours = metrics.tag_numbers(plain.batch(rows)["tags"])
+    return {
+        "held-out faces": SAMPLES,
+        "L1 distance from the true face": round((made - true).abs().mean().item(), 4),
+        "distance in features of the face classifier": round(
+            (seen.features - real.features).norm(dim=1).mean().item(), 3
+        ),
+        "mean IoU": round(scores[0].mean_iou, 4),
+        "mean IoU of the true faces": round(scores[1].mean_iou, 4),
+        "share of the true faces' mean IoU": round(scores[0].mean_iou / scores[1].mean_iou, 4),
+        "IoU by class": by_class(names, scores[0].class_iou),
+        "IoU by class, of the true faces": by_class(names, scores[1].class_iou),
+        "tags of the true face": by_kind(seen.read == colours),
+        "FID-faces": round(metrics.frechet_distance(real.features, seen.features), 2),
     }
 
 
@@ -189,6 +228,16 @@ class Recipe:
 
 
 COMMON = {"batch_size": 32, "precision": "bfloat16", "channels_last": True, "ema": 0.998, "decay": 0.5}
+
+TRANSLATION = {
+    "batch_size": 8,
+    "precision": "bfloat16",
+    "channels_last": True,
+    "decay": 0.5,
+    "sample_every": 250,
+    "save_every": 500,
+    "preview_count": 16,
+}
 
 GENERATORS = {
     # under five minutes on two CPU cores
@@ -212,6 +261,10 @@ GENERATORS = {
         config={
             "image_size": 64,
             "variant": "separate_real",
+            "class_weight": 5.0,
+            "reading_weight": 10.0,
+            "class_noise": 0.25,
+            "class_channel_dropout": 0.75,
             "ngf": 32,
             "ndf": 24,
             "bottleneck": 256,
@@ -220,12 +273,47 @@ GENERATORS = {
             "learning_rate": 0.0003,
         },
         data="faces",
-        data_options={"image_size": 64, "count": 5000},
-        settings=COMMON | {"steps": 9600, "sample_every": 480, "save_every": 1200},
-        judge=judged_tags,
+        data_options={"image_size": 64, "count": 5000, "style": "avataaars"},
+        settings=COMMON | {"steps": 6500, "sample_every": 325, "save_every": 500},
+        judge=functools.partial(judged_tags, judge="avataaars-classifier", style="avataaars"),
+    ),
+    "pix2pix-faces": Recipe(
+        method="pix2pix",
+        config={
+            "image_size": 64,
+            "ngf": 12,
+            "ndf": 32,
+            "discriminator_layers": 2,
+            "dropout_layers": 1,
+            "learning_rate": 0.0005,
+        },
+        data="faces",
+        data_options={"image_size": 64, "count": 5000, "input": "outline"},
+        settings=TRANSLATION | {"steps": 7000, "ema": 0.999},
+        judge=judged_translations,
     ),
 }
 
+
+for norm in ("spade", "clade"):
+    GENERATORS[f"{norm}-faces"] = Recipe(
+        method="spade",
+        config={
+            "norm": norm,
+            "image_size": 64,
+            "label_nc": 23,
+            "ngf": 12,
+            "most_features": 64,
+            "spade_features": 16,
+            "ndf": 16,
+            "generator_learning_rate": 0.001,
+            "discriminator_learning_rate": 0.002,
+        },
+        data="faces",
+        data_options={"image_size": 64, "count": 5000, "split_colours": True},
+        settings=TRANSLATION | {"steps": 3000, "ema": 0.995, "flip": True},
+        judge=judged_translations,
+    )
 
 # The homework's experiments with tags, at a size that two cores can train: as many moves of G in each.
 EXPERIMENT = {
@@ -261,7 +349,12 @@ def train_generator(name: str, out: Path) -> None:
     images = data.load(recipe.data, **recipe.data_options)
     torch.manual_seed(0)
     method = methods.build(recipe.method, **recipe.config)
-    run = training.train(method, images, out / "runs" / name, resume=True, progress=True, **recipe.settings)
+    held_out = None
+    if method.translates:
+        held_out = data.load(recipe.data, **recipe.data_options | {"count": 64, "seed": 1})
+    run = training.train(
+        method, images, out / "runs" / name, resume=True, progress=True, held_out=held_out, **recipe.settings
+    )
     publish_run(run, name, out, recipe.judge(run.method))
 
 
@@ -295,6 +388,7 @@ def write(path: Path, card: dict[str, Any]) -> None:
 JUDGES = {
     "digit-classifier": judge_of_digits,
     "face-classifier": judge_of_faces,
+    "avataaars-classifier": functools.partial(judge_of_faces, name="avataaars-classifier", style="avataaars"),
     "face-segmenter": judge_of_maps,
 }
 RECIPES = [*JUDGES, *GENERATORS]
