@@ -297,14 +297,17 @@ def test_sample_and_grid(fields):
     )
     preview = method.preview(4, torch.Generator(), batch)
     images, columns = method.grid(preview)
-    domains = len({tuple(row) for row in own.tolist()})
-    assert columns == 1 + domains
+    found = {tuple(row) for row in own.tolist()}
+    assert {tuple(row) for row in preview["targets"].tolist()} == found
+    assert columns == 1 + len(found)
     assert images.shape == (4 * columns, 2, 16, 16)
     rows = images.unflatten(0, (4, columns))
     assert torch.equal(rows[:, 0], batch["image"])
     if fields is CLASSES:
         expected = method.translate(batch["image"], torch.full((4,), 1))
         assert torch.allclose(rows[:, 2], expected, atol=1e-6)
+        of_one_class = {name: value[[0, 3]] for name, value in batch.items()}
+        assert torch.equal(method.preview(2, torch.Generator(), of_one_class)["targets"], torch.eye(3))
     assert method.generator.training
     with pytest.raises(
         ValueError, match=r"^stargan makes images from image and (label|tags), not from noise"

@@ -297,10 +297,17 @@ class StarGAN(Method):
             return self.generator(inputs["image"], target)
 
     def preview(self, count: int, rng: torch.Generator, examples: Batch | None = None) -> Batch:
-        """The examples, and the different labels among them: {"image", "targets" [M, k]}, M at most 8."""
+        """The examples, and what to make of each: {"image", "targets" [M, k]}, M at most 8.
+
+        The targets are the k domains where each example is of exactly one; else the different labels
+        among the examples.
+        """
         examples = check_inputs(self, count, examples)
-        # sorted from the last: with one-hot rows, in the order of the classes
-        targets = torch.unique(self.labels_of(examples), dim=0).flip(0)
+        labels = self.labels_of(examples)
+        if (labels.sum(dim=1) == 1).all():
+            targets = torch.eye(self.config.domains, device=labels.device)
+        else:
+            targets = torch.unique(labels, dim=0)
         return {"image": examples["image"], "targets": targets[:SHOWN_DOMAINS]}
 
     def grid(self, preview: Batch) -> tuple[Tensor, int]:
