@@ -101,6 +101,20 @@ def test_dabs_stay_inside_their_region(drawn):
     assert not changed[~hair].any()
 
 
+def test_a_dab_ends_where_its_region_does():
+    """A region of one pixel is one pixel of paint; the large one around it has two discs of 21."""
+    label_map = torch.full((1, 64, 64), 1, dtype=torch.uint8)
+    label_map[0, 20, 20] = 2
+    tensors = {
+        "image": torch.full((1, 3, 64, 64), 90, dtype=torch.uint8),
+        "label_map": label_map,
+        "drawing": torch.full((1, 1, 64, 64), 255, dtype=torch.uint8),
+    }
+    images = data.ImageSet("dot", tensors, map_names=("background", "skin", "eyes"))
+    (dabs,) = pairs.with_input(images, "dabs").tensors["input"] < 255
+    assert 22 <= dabs[0].sum() <= 43 and dabs[0, 20, 20]
+
+
 def test_split_classes_name_the_colour_that_the_tags_say(drawn):
     split = pairs.split_classes(drawn)
     assert len(split.map_names) == 23 and split.map_names[0] == "background"
