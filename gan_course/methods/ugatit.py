@@ -440,6 +440,7 @@ class UGATIT(Method):
     sampling_networks = ("generator_ab", "generator_ba")
     needs = ("image_a", "image_b")
     translates = ("image_a",)
+    game = losses.GAMES["least_squares"]
 
     def __init__(self, config: UGATITConfig) -> None:
         super().__init__(config)
@@ -508,7 +509,7 @@ class UGATIT(Method):
                 distance(real, 1) + distance(fake, 0) for real, fake in logits
             )
         real, fake = (torch.cat([part[kind].flatten() for part in scores]) for kind in (0, 1))
-        return terms | losses.watched(losses.GAMES["least_squares"], real, fake)
+        return terms | losses.watched(self.game, real, fake)
 
     def generator_loss(self, batch: Batch, outputs: Batch) -> dict[str, Tensor]:
         """The four losses of section 2.2, each summed over both directions."""
