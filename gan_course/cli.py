@@ -137,6 +137,8 @@ def add_train_method(chosen: argparse._SubParsersAction, method: type[Method]) -
     run.add_argument(
         "-s", "--show", action="store_true", default=False, help="show the last sample grid at the end"
     )
+    run.add_argument("--features", choices=list(extractors.EXTRACTORS),
+                     help="what --measure-every compares by (default: those made for the data)")  # fmt: skip
     add_fields(run, TrainingSettings, aliases)
 
     add_source(command.add_argument_group("the data"), method)
@@ -221,7 +223,9 @@ def run_train(options: argparse.Namespace) -> None:
     held_out = load_held_out(options, fields, settings)
     torch.manual_seed(settings.seed)
     method = methods.build(options.method.name, **fitted_to(images, options.method.config_class, fields))
-    measure = measure_by(held_out or images, settings) if settings.measure_every else None
+    measure = None
+    if settings.measure_every:
+        measure = measure_by(held_out or images, settings, getattr(options, "features", None))
     out = options.out if "out" in options else Path("runs") / options.name
     run = training.train(
         method, images, out, settings, resume=options.resume, held_out=held_out, measure=measure
@@ -280,9 +284,13 @@ def load_held_out(
     return load_data(options, fields, count=count, seed=evaluation.HELD_OUT_SEED)
 
 
-def measure_by(reference: Images, settings: TrainingSettings) -> Callable[[Method], dict[str, float]]:
+def measure_by(
+    reference: Images, settings: TrainingSettings, features: str | None = None
+) -> Callable[[Method], dict[str, float]]:
     """What fid.csv holds: the Fréchet distance of samples to images, held-out ones where there are such."""
-    features = metrics.features(evaluation.features_of(reference), choose_device(settings.device))
+    if settings.crop_size:
+        reference = data.centre(reference, settings.crop_size)
+    features = metrics.features(features or evaluation.features_of(reference), choose_device(settings.device))
     count = min(MEASURED, len(reference))
     name = f"FID-{features.name}"
 
@@ -298,7 +306,7 @@ def fitted_to(images: data.ImageSet, config: type, fields: dict[str, Any]) -> di
     """The fields that the user gave, and from the data those that the data decide."""
     shape = (images.channels, images.image_size, images.image_size)
     decided = {"channels": images.channels, "num_classes": images.num_classes, "data_shape": shape}
-    decided["label_nc"] = len(images.map_names)
+    decided["label_nc"] = len(images.map_names) - fields.get("contain_dontcare", False)  # 255 has a class too
     known = {field.name for field in dataclasses.fields(config)}
     return {name: value for name, value in decided.items() if name in known and value} | fields
 

@@ -3,11 +3,13 @@
 import dataclasses
 import re
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 from gan_course import cli, methods, training
+from gan_course.training import log
 
 SMALL = [
     "--steps",
@@ -295,3 +297,125 @@ def test_check_names_the_broken_file(photographs, tmp_path, capsys):
     (broken / "half.png").write_bytes((photographs / "1.png").read_bytes()[:40])
     assert run("data", "check", broken) == 1
     assert "half.png" in "".join(capsys.readouterr())
+
+
+# ---- label maps from folders, as the notes of a course on SPADE train them ---------------------------
+
+
+@pytest.fixture(scope="module")
+def streets(tmp_path_factory):
+    """Twelve photographs of 70 x 80 pixels and their label maps, half of them with a palette."""
+    folder = tmp_path_factory.mktemp("streets")
+    (folder / "photos").mkdir()
+    (folder / "maps").mkdir()
+    rng = np.random.default_rng(0)
+    for k in range(12):
+        ids = np.kron(rng.integers(0, 19, (7, 8)), np.ones((10, 10))).astype(np.uint8)
+        Image.fromarray(np.stack([13 * ids, 255 - 13 * ids, 7 * ids], -1)).save(
+            folder / "photos" / f"{k}.jpg"
+        )
+        label_map = Image.fromarray(ids)
+        if k % 2:
+            label_map = Image.fromarray(ids, mode="P")
+            label_map.putpalette(bytes(range(256)) * 3)
+        label_map.save(folder / "maps" / f"{k}.png")
+    return folder
+
+
+SPADE = [
+    "--label-nc", "19", "--no-instance", "--batch-size", "2", "--norm", "clade",
+    "--ngf", "2", "--ndf", "4", "--device", "cpu", "--preview-count", "2",
+]  # fmt: skip
+
+
+def test_the_documented_command_of_spade(streets, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folders = ["--label-dir", streets / "maps", "--image-dir", streets / "photos"]
+    sizes = ["--load-size", 48, "--crop-size", 32]
+    more = ["--epochs", 2, "--measure-every", 1, "--features", "faces", "--log-every", 2]
+    arguments = ["train", "spade", *folders, *sizes, *SPADE, *more, "--name", "mike_crop_subset"]
+    assert run(*arguments) == 0
+    folder = tmp_path / "runs" / "mike_crop_subset"
+    opened = training.open_run(folder)
+    config, settings = opened.card["config"], opened.card["settings"]
+    wanted = {"image_size": 32, "label_nc": 19, "instance": False, "norm": "clade"}
+    assert wanted.items() <= config.items()
+    assert (settings["batch_size"], settings["crop_size"]) == (2, 32)
+    assert opened.card["data"]["image_size"] == 48
+    assert opened.card["step"] == 12
+    assert {"generator", "discriminator", "feature matching"} <= set(opened.log)
+    distances = log.read(folder / "fid.csv")
+    assert distances["step"].tolist() == [6, 12] and distances["epoch"].tolist() == [1, 2]
+    assert np.isfinite(distances["FID-faces"]).all()
+    arguments[arguments.index("--epochs") + 1] = 3
+    assert run(*arguments, "--resume") == 0  # goes on from the iteration where it was
+    assert training.open_run(folder).log["step"].tolist() == list(range(2, 19, 2))
+    assert run("translate", folder, "--input", streets / "maps", "--out", tmp_path / "made") == 0
+    assert len(list((tmp_path / "made").glob("*.png"))) == 12
+
+
+def test_as_large_as_it_is_loaded_there_is_no_crop(streets, tmp_path):
+    folders = ["--label-dir", streets / "maps", "--image-dir", streets / "photos"]
+    sizes = ["--load-size", 32, "--crop-size", 32, "--steps", 1]
+    assert run("train", "spade", *folders, *sizes, *SPADE, "--out", tmp_path / "run") == 0
+    card = training.open_run(tmp_path / "run").card
+    assert card["config"]["image_size"] == 32 and card["settings"]["crop_size"] == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--label-dir", "maps"], "--image-dir and --label-dir belong together; give both"),
+        (["--image-dir", "photos"], "--image-dir and --label-dir belong together; give both"),
+        (["--image-dir", "photos", "--label-dir", "photos"], "0.jpg"),
+        (["--image-dir", "photos", "--label-dir", "maps", "--label-nc", "5"], "maps/"),
+        (
+            ["--image-dir", "photos", "--label-dir", "maps", "--measure-every", "1"],
+            "no features of the package were made for",
+        ),
+    ],
+)
+def test_label_maps_that_cannot_be_used(arguments, message, streets, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(streets)
+    sizes = ["--load-size", 32, "--crop-size", 32, "--steps", 1]
+    assert run("train", "spade", *SPADE, *sizes, *arguments, "--out", tmp_path / "run") == 1
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_pairs_side_by_side(tmp_path):
+    folder = tmp_path / "pairs"
+    folder.mkdir()
+    for k in range(4):
+        Image.new("RGB", (64, 32), (40 * k, 9, 9)).save(folder / f"{k}.png")
+    arguments = [
+        "--data",
+        folder,
+        "--pairs",
+        "side-by-side",
+        "--preview-count",
+        2,
+        "--steps",
+        1,
+        "--batch-size",
+        2,
+    ]
+    sizes = ["--discriminator-layers", 2, *DCGAN_SIZES]
+    assert run("train", "pix2pix", *arguments, *sizes, "--direction", "BtoA", "--out", tmp_path / "run") == 0
+    assert training.open_run(tmp_path / "run").card["config"]["direction"] == "BtoA"
+
+
+def test_two_domains_from_folders(photographs, tmp_path):
+    for domain in "AB":
+        (tmp_path / f"train{domain}").mkdir()
+        for k in range(4):
+            Image.new("RGB", (40, 40), (40 * k, 9, 9)).save(tmp_path / f"train{domain}" / f"{k}.png")
+    arguments = ["--data", tmp_path, "--preview-count", 2, "--steps", 1, "--batch-size", 2, "--blocks", 1]
+    assert run("train", "cyclegan", *arguments, *TRANSLATOR_SIZES, "--out", tmp_path / "run") == 0
+    assert training.open_run(tmp_path / "run").card["data"]["name"] == "trainA and trainB"
+
+
+def test_a_run_needs_a_place(capsys):
+    with pytest.raises(SystemExit):
+        run("train", "gan", "--data", "mnist")
+    assert "one of the arguments --out --name is required" in capsys.readouterr().err

@@ -152,3 +152,20 @@ def test_a_crop_of_all_is_no_crop_and_a_larger_one_is_refused():
     assert torch.equal(whole["image"], cropped["image"])
     with pytest.raises(ValueError, match='crop_size is 13, but the images of "gradients" have 12 pixels'):
         data.batches(gradients(), 4, crop_size=13)
+
+
+def test_the_middle_of_images():
+    inner = data.centre(gradients(), 4)
+    assert inner.image_size == 4 and len(inner) == 4
+    batch = inner.batch([0])
+    assert batch["label_map"][0, 0].tolist() == [4, 5, 6, 7]
+    assert batch["instance_map"][0, :, 0].tolist() == [4000, 5000, 6000, 7000]
+    both = data.centre(data.UnpairedSet(numbered("low", 4), numbered("high", 4)), 6)
+    assert both.batch([0])["image_b"].shape[-2:] == (6, 6)
+
+
+def test_the_middle_of_images_on_disk(tmp_path):
+    for k in range(3):
+        picture(tmp_path / f"{k}.png", 10 * k)
+    streamed = data.load(tmp_path, image_size=16, memory_limit=0)
+    assert data.centre(streamed, 10).batch([2])["image"].shape == (1, 3, 10, 10)

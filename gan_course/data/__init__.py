@@ -18,6 +18,7 @@ from gan_course.data.image_set import (
     UnpairedSet,
     as_batch,
     batches,
+    centre,
     epoch_order,
     paint,
 )
@@ -29,6 +30,7 @@ __all__ = [
     "UnpairedSet",
     "as_batch",
     "batches",
+    "centre",
     "check_folder",
     "describe",
     "epoch_order",

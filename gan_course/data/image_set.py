@@ -4,7 +4,7 @@ takes."""
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 import torch
@@ -240,6 +240,21 @@ def as_batch(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
         else:
             batch[key] = tensor.long()
     return batch
+
+
+def centre(images: ImageSet | StreamedSet | UnpairedSet, size: int) -> ImageSet | StreamedSet | UnpairedSet:
+    """The set with the middle `size` pixels of each image, and of all that belongs to it."""
+    if isinstance(images, UnpairedSet):
+        return UnpairedSet(centre(images.a, size), centre(images.b, size))
+    start = (images.image_size - size) // 2
+    cut = partial(_cut, inner=slice(start, start + size))
+    if isinstance(images, StreamedSet):
+        return replace(images, image_size=size, read=lambda index: cut(images.read(index)))
+    return replace(images, tensors=cut(images.tensors))
+
+
+def _cut(tensors: dict[str, Tensor], inner: slice) -> dict[str, Tensor]:
+    return {k: tensor[..., inner, inner] if k in _SPATIAL else tensor for k, tensor in tensors.items()}
 
 
 def paint(label_map: Tensor, palette: Tensor) -> Tensor:

@@ -391,7 +391,8 @@ def check_fit(method: Method, images: data.ImageSet, settings: TrainingSettings)
         if wanted != value:
             raise ValueError(f"{method.name} is built for {name} {wanted}; {images.name} has {value}")
     classes = len(images.map_names) if "label_map" in method.needs else 0
-    if classes > getattr(method.config, "label_nc", classes):
+    known = getattr(method.config, "label_nc", classes) + getattr(method.config, "contain_dontcare", False)
+    if classes > known:
         raise ValueError(
             f"{method.name} is built for label_nc {method.config.label_nc}; the label maps of {images.name} "
             f"have {classes} classes"
@@ -482,11 +483,9 @@ def changes(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
 def examples_of(images: data.ImageSet, settings: TrainingSettings, device: torch.device) -> dict[str, Tensor]:
     """The first rows of a data set, again from the start where it is shorter; the middle of each image where
     crops are trained on."""
-    batch = images.batch([k % len(images) for k in range(settings.preview_count)])
-    size = settings.crop_size or images.image_size
-    margin = (images.image_size - size) // 2
-    inner = slice(margin, margin + size)
-    return {k: (v[..., inner, inner] if v.dim() > 2 else v).to(device) for k, v in batch.items()}
+    inner = data.centre(images, settings.crop_size) if settings.crop_size else images
+    batch = inner.batch([k % len(images) for k in range(settings.preview_count)])
+    return {name: value.to(device) for name, value in batch.items()}
 
 
 def take_measure(out: Path, state: State, measure: Callable, steps_per_epoch: int) -> None:
