@@ -153,7 +153,7 @@ def judged_tags(
     It reads 64 x 64 pixels. Smaller images are enlarged, the real ones that they are compared with too.
     """
     classifier, _ = weights.load(judge)
-    size, features = method.config.image_size, "faces" if style == "adventurer" else style
+    size, kind = method.config.image_size, "faces" if style == "adventurer" else style
     faces = data.load("faces", image_size=size, count=2000, seed=1, style=style)
     held_out = faces.batch(torch.arange(SAMPLES))
     real = enlarged(held_out["image"])
@@ -172,8 +172,8 @@ def judged_tags(
         "tags as asked": by_kind(right),
         "all four tags as asked": round(right.all(dim=1).double().mean().item(), 4),
         "tags of held-out faces, read by the same judge": by_kind(of_real),
-        f"FID-{features} (1,000 samples, 1,000 held-out faces), mean": round(sum(distances) / DRAWS, 2),
-        f"FID-{features}, least and most": [round(min(distances), 2), round(max(distances), 2)],
+        f"FID-{kind} (1,000 samples, 1,000 held-out faces), mean": round(sum(distances) / DRAWS, 2),
+        f"FID-{kind}, least and most": [round(min(distances), 2), round(max(distances), 2)],
     }
 
 
