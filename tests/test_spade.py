@@ -274,8 +274,8 @@ def test_a_block_against_the_plain_order(norm, training):
 
 
 def test_a_smaller_map_is_that_of_the_nearest_pixels():
-    maps = a_batch(size=32)
-    whole = spade.Layout(maps["label_map"], 5, spade.edges_between(maps["instance_map"]))
+    maps = a_batch()
+    whole = spade.Layout(maps["instance_map"], 7, spade.edges_between(maps["label_map"]))
     for size in ((8, 8), (16, 4), (1, 1)):
         wanted = F.interpolate(whole.planes, size, mode="nearest")
         assert torch.equal(whole.at(size).planes, wanted)
