@@ -155,7 +155,7 @@ def copyist(images: data.ImageSet, told: str, number: int | None = None):
         fits = (known[None, :, kinds] == labels[:, None, kinds]).all(dim=2)
         return batch["image"][fits.double().multinomial(1, generator=rng)[:, 0]]
 
-    return SimpleNamespace(needs=("image", told), sample=sample)
+    return SimpleNamespace(needs=("image", told), translates=(), sample=sample)
 
 
 def test_labels_are_asked_for_as_the_reference_has_them(held_out, digits):
