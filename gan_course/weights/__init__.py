@@ -61,8 +61,9 @@ def load(name: str) -> tuple[nn.Module, dict[str, Any]]:
 def progress(name: str) -> list[tuple[int, Image.Image]]:
     """Moments of the training, at most ten: the step, and the first samples of that moment's grid.
 
-    A picture shows two rows of eight samples, always from the same noise. The list is empty for a
-    classifier. Raises ValueError for a name that is not shipped, listing those that are.
+    A picture shows the first quarter of the run's sample grid, always from the same noise or the same inputs
+    (rows of input, output and target). The list is empty for a judge. Raises ValueError for a name that is
+    not shipped, listing those that are.
     """
     steps = card(name).get("progress", [])
     if not steps:
