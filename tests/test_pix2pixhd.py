@@ -140,7 +140,7 @@ def test_edges_of_a_map_drawn_by_hand():
     """A pixel is an edge if one of its four neighbours, not of its diagonal ones, belongs to another."""
     ids = torch.tensor([[1, 1, 1, 2], [1, 1, 1, 2], [1, 1, 1, 1], [5, 1, 1, 1]])
     by_hand = torch.tensor([[0, 0, 1, 1], [0, 0, 1, 1], [1, 0, 0, 1], [1, 1, 0, 0]])
-    edges = pix2pixhd.edge_map(torch.stack([ids, torch.ones_like(ids)]))
+    edges = pix2pixhd.edges_between(torch.stack([ids, torch.ones_like(ids)]))
     assert edges.dtype == torch.float32
     assert torch.equal(edges[0, 0], by_hand.float())
     assert torch.equal(edges[1], torch.zeros(1, 4, 4))
@@ -216,7 +216,11 @@ def plain_terms(method, batch) -> dict[str, torch.Tensor]:
     """What the authors' code adds up, written out."""
     n, d = method.config.label_nc, method.discriminator
     condition = torch.cat(
-        [F.one_hot(batch["label_map"], n).movedim(-1, 1).float(), pix2pixhd.edge_map(batch["label_map"])], 1
+        [
+            F.one_hot(batch["label_map"], n).movedim(-1, 1).float(),
+            pix2pixhd.edges_between(batch["label_map"]),
+        ],
+        1,
     )
     real, fake = batch["image"], method.generator(condition)
     of_real, of_fake = d(torch.cat([condition, real], 1)), d(torch.cat([condition, fake], 1))

@@ -15,11 +15,10 @@ import torch
 from torch import Tensor, nn
 
 from gan_course import losses
-from gan_course.data.image_set import paint
-from gan_course.data.pairs import palette
 from gan_course.methods.base import Batch, Method, check_inputs, check_positive, evaluating, option
 from gan_course.nn import perceptual
 from gan_course.nn.blocks import check_choice
+from gan_course.nn.label_maps import edges_between, one_hot, paint
 from gan_course.nn.multiscale import MultiscaleDiscriminator, divided, halving, smallest_size
 from gan_course.nn.patchgan import initialise
 from gan_course.nn.resnet import ResidualBlock, ResNetGenerator, check_sides
@@ -131,31 +130,6 @@ class Generator(nn.Module):
 # ---- what it starts from -----------------------------------------------------------------------------
 
 
-def one_hot(label_map: Tensor, classes: int) -> Tensor:
-    """Class ids int64 [N, H, W] -> planes of zeros and ones, float32 [N, classes, H, W], on their device."""
-    count, height, width = label_map.shape
-    planes = torch.zeros(count, classes, height, width, device=label_map.device)
-    return planes.scatter_(1, label_map[:, None], 1.0)
-
-
-def edge_map(ids: Tensor) -> Tensor:
-    """1 at each pixel that has one of its four neighbours in another object, else 0 (section 3.3).
-
-    Args:
-        ids: integers [N, H, W]: of objects, or of classes, which does not part neighbours of one class.
-
-    Returns:
-        float32 [N, 1, H, W]. Both sides of a border are marked, so lines are two pixels wide.
-    """
-    edges = torch.zeros_like(ids, dtype=torch.bool)
-    across, down = ids[:, :, 1:] != ids[:, :, :-1], ids[:, 1:] != ids[:, :-1]
-    edges[:, :, 1:] |= across
-    edges[:, :, :-1] |= across
-    edges[:, 1:] |= down
-    edges[:, :-1] |= down
-    return edges[:, None].float()
-
-
 def check_ids(label_map: Tensor, classes: int) -> None:
     """Raises ValueError unless the label map [N, H, W] holds integers below `classes`."""
     if label_map.dim() != 3 or label_map.is_floating_point():
@@ -234,7 +208,7 @@ class Pix2PixHD(Method):
         if self.config.edges == "none":
             return planes
         ids = batch["instance_map"] if self.config.edges == "instance" else batch["label_map"]
-        return torch.cat([planes, edge_map(ids).to(planes.dtype)], dim=1)
+        return torch.cat([planes, edges_between(ids).to(planes.dtype)], dim=1)
 
     def forward_generators(self, batch: Batch) -> Batch:
         """{"fake": the images made, "condition": what they were made from}."""
@@ -318,8 +292,7 @@ class Pix2PixHD(Method):
         """What the images start from as pictures [N, 3, H, W] in [-1, 1]: classes get colours."""
         if not self.config.label_nc:
             return inputs["input"][:, :3] if self.config.input_channels >= 3 else inputs["input"][:, :1]
-        colours = palette(tuple(f"class {k}" for k in range(self.config.label_nc)))
-        return paint(inputs["label_map"], colours.to(self.device)).float() / 127.5 - 1
+        return paint(inputs["label_map"], self.config.label_nc, self.config.channels)
 
     def optimizer(self, player: str) -> torch.optim.Optimizer:
         """Adam over what learns: `generator.coarse.requires_grad_(False)` leaves the coarse part as it is."""

@@ -14,8 +14,8 @@ from torch.nn import functional as F
 
 from gan_course import losses
 from gan_course.methods.base import Batch, Method, check_inputs, check_positive, draw, evaluating, option
-from gan_course.methods.spade import edges_between, one_hot, paint
 from gan_course.nn import perceptual
+from gan_course.nn.label_maps import edges_between, one_hot, paint
 from gan_course.nn.multiscale import MultiscaleDiscriminator, divided
 from gan_course.nn.norms import SPADE, SpectralNorm, raw_weight, spectral_norm
 

@@ -19,6 +19,7 @@ from gan_course import losses
 from gan_course.methods.base import Batch, Method, check_inputs, check_positive, draw, evaluating, option
 from gan_course.nn import norms, perceptual
 from gan_course.nn.blocks import check_choice
+from gan_course.nn.label_maps import edges_between, one_hot, paint
 from gan_course.nn.multiscale import MultiscaleDiscriminator
 from gan_course.nn.norms import SpectralNorm, ZeroConvolution, raw_weight, spectral_norm
 
@@ -116,24 +117,6 @@ class Layout:
         )
         pick = lambda maps: None if maps is None else maps[..., rows[:, None], columns]  # noqa: E731
         return Layout(pick(self.classes), self.labels, pick(self.edges), pick(self.positions))
-
-
-def one_hot(classes: Tensor, labels: int) -> Tensor:
-    """[N, H, W] int64 -> [N, labels, H, W] zeros and ones, made on the device of the map."""
-    planes = torch.zeros(*classes.shape, labels, device=classes.device)
-    return planes.scatter_(3, classes[..., None], 1.0).permute(0, 3, 1, 2)  # channels last in memory
-
-
-def edges_between(objects: Tensor) -> Tensor:
-    """1 where a pixel has a neighbour above, below, left or right that belongs to another object, else 0.
-
-    [N, H, W] of ids -> float [N, 1, H, W] (pix2pixHD, section 3.3).
-    """
-    across = objects[:, :, 1:] != objects[:, :, :-1]
-    down = objects[:, 1:] != objects[:, :-1]
-    edges = F.pad(across, (1, 0)) | F.pad(across, (0, 1))
-    edges |= F.pad(down, (0, 0, 1, 0)) | F.pad(down, (0, 0, 0, 1))
-    return edges[:, None].float()
 
 
 def positions_within(regions: Tensor) -> Tensor:
@@ -595,17 +578,6 @@ def collecting(*networks: nn.Module) -> Iterator[None]:
             module.track_running_stats = value
         for module, value in zip(spectral, before[1], strict=True):
             module.training = value
-
-
-def paint(label_map: Tensor, labels: int, channels: int) -> Tensor:
-    """Maps [N, H, W] as pictures [N, channels, H, W] in [-1, 1]: neighbouring labels get distant hues."""
-    number = torch.arange(labels, device=label_map.device)
-    hue = (number * 0.61803) % 1.0  # the golden section: no two labels come near each other soon
-    value = 0.9 - 0.25 * (number % 3)
-    phases = torch.tensor([0.0, 1 / 3, 2 / 3], device=label_map.device)
-    colours = value[:, None] * (0.6 + 0.4 * torch.cos(2 * torch.pi * (hue[:, None] - phases)))
-    colours = colours if channels == 3 else colours.mean(1, keepdim=True).expand(-1, channels)
-    return (2 * colours - 1)[label_map].permute(0, 3, 1, 2)
 
 
 def check_labels_known(label_map: Tensor, config: SPADEConfig) -> None:
