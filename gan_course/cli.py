@@ -32,8 +32,8 @@ EXAMPLES = """examples:
   gan-course train dcgan -i photos -r runs/photos -e 25 -is 64 -bs 128
   gan-course train cgan --data mnist --out runs/digits --epochs 60 --ema 0.995 --resume
   gan-course train pix2pix --data faces --input outline --image-size 64 --out runs/outlines
-  gan-course train spade --image-dir photos --label-dir maps --label-nc 19 --load-size 286 --name streets
-  gan-course train ugatit --data faces --domains adventurer lorelei --light --image-size 64 --out runs/styles
+  gan-course train spade --image-dir photos --label-dir maps --label-nc 19 --name streets
+  gan-course train ugatit --data faces --light --image-size 64 --discriminator-layers 0 --out runs/styles
   gan-course sample runs/digits --n 100 --out digits.png
   gan-course translate runs/styles --direction AtoB --input faces --out lorelei
   gan-course evaluate runs/digits --n 5000
@@ -235,7 +235,10 @@ def run_train(options: argparse.Namespace) -> None:
     card = run.card
     print(f"{run.path}: step {card['step']}, {card['seconds']:.0f} s, {card['images_per_second']} images/s")
     print(f"samples: {run.samples[-1][1]}")
-    print(f"to draw more: gan-course sample {run.path} --n 64 --out grid.png")
+    if run.method.translates:
+        print(f"to translate more: gan-course translate {run.path} --input FOLDER --out FOLDER")
+    else:
+        print(f"to draw more: gan-course sample {run.path} --n 64 --out grid.png")
     if options.show:
         show(run.samples[-1][1])
 
