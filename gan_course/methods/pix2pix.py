@@ -27,6 +27,7 @@ from gan_course.methods.base import (
 )
 from gan_course.nn.blocks import check_choice
 from gan_course.nn.patchgan import NORMS, PatchGAN, initialise, smallest_size
+from gan_course.nn.transposed import ConvTranspose2d
 
 
 class Objective(NamedTuple):
@@ -133,7 +134,7 @@ class UNet(nn.Module):
             ups.append(
                 nn.Sequential(
                     nn.ReLU(inplace=True),
-                    nn.ConvTranspose2d(before, features[k - 1], 4, stride=2, padding=1, bias=bias),
+                    ConvTranspose2d(before, features[k - 1], 4, stride=2, padding=1, bias=bias),
                     NORMS[norm](features[k - 1]),
                     *([nn.Dropout(dropout)] if drops else []),
                 )
