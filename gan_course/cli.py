@@ -1,4 +1,4 @@
-"""The command line: gan-course train | sample | translate | evaluate | bench | data | methods.
+"""The command line: gan-course train | sample | translate | evaluate | bench | data | methods | homework.
 
 Options of a method and of a run are the fields of their dataclasses, with the help that stands there.
 """
@@ -16,6 +16,7 @@ from gan_course import __version__, data, methods, metrics, training
 from gan_course.data import pairs
 from gan_course.data.faces import STYLES
 from gan_course.data.folders import PAIRS
+from gan_course.grading.cli import add_homework
 from gan_course.methods import Method
 from gan_course.metrics import evaluation, extractors
 from gan_course.training import TrainingSettings, bench, distributed
@@ -98,6 +99,7 @@ def parser() -> argparse.ArgumentParser:
     add_evaluate(commands)
     add_bench(commands)
     add_data(commands)
+    add_homework(commands)
     listing = commands.add_parser("methods", help="list the methods", description="List the methods.")
     listing.set_defaults(run=run_methods)
     return top
