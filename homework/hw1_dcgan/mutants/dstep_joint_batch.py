@@ -1,0 +1,21 @@
+# question: discriminator_step
+# says: batch of its own
+# why: real and generated images pass D together
+def discriminator_step(
+    discriminator, optimizer, real: Tensor, fake: Tensor, cost=game.discriminator
+) -> float:
+    """One move of the discriminator. Returns its cost before the move.
+
+    Args:
+        discriminator: images -> scores [N].
+        optimizer: of the discriminator's parameters.
+        real: images [N, C, H, W].
+        fake: generated images [N, C, H, W], which hang on the generator.
+        cost: (scores of real images, scores of generated ones) -> the cost, a scalar.
+    """
+    scores = discriminator(torch.cat([real, fake.detach()]))
+    value = cost(scores[: len(real)], scores[len(real) :])
+    optimizer.zero_grad()
+    value.backward()
+    optimizer.step()
+    return value.item()

@@ -1,0 +1,15 @@
+# question: generator_step
+# says: left over
+# why: gradients are never cleared
+def generator_step(discriminator, optimizer, fake: Tensor) -> float:
+    """One move of the generator, on which `fake` hangs. Returns its cost before the move.
+
+    Args:
+        discriminator: images -> scores [N]; it waits.
+        optimizer: of the generator's parameters.
+        fake: generated images [N, C, H, W].
+    """
+    value = game.generator(discriminator(fake))
+    value.backward()
+    optimizer.step()
+    return value.item()

@@ -1,0 +1,13 @@
+# question: veiled
+# says: no += here
+# why: the batch itself is changed
+def noise_level(step: int, first: float, steps: int) -> float:
+    """`first` at step 0, falling linearly to 0 at `steps`, 0 from there on."""
+    return first * max(0.0, 1 - step / steps)
+
+
+def veiled(images: Tensor, level: float, rng: torch.Generator | None = None) -> Tensor:
+    """Images under fresh normal noise of standard deviation `level`, drawn from rng for every value."""
+    noise = torch.randn(images.shape, generator=rng, device=images.device, dtype=images.dtype)
+    images += level * noise
+    return images

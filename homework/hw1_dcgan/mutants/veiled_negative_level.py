@@ -1,0 +1,12 @@
+# question: veiled
+# says: stay 0
+# why: the level goes below zero
+def noise_level(step: int, first: float, steps: int) -> float:
+    """`first` at step 0, falling linearly to 0 at `steps`, 0 from there on."""
+    return first * (1 - step / steps)
+
+
+def veiled(images: Tensor, level: float, rng: torch.Generator | None = None) -> Tensor:
+    """Images under fresh normal noise of standard deviation `level`, drawn from rng for every value."""
+    noise = torch.randn(images.shape, generator=rng, device=images.device, dtype=images.dtype)
+    return images + level * noise

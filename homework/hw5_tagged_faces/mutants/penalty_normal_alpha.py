@@ -1,0 +1,20 @@
+# question: gradient_penalty
+# says: torch.rand, not torch.randn
+# why: alpha is drawn from a normal distribution
+def gradient_penalty(critic, real: Tensor, fake: Tensor, rng: torch.Generator | None = None) -> Tensor:
+    """E[(||gradient of D|| - 1)^2] at points between real and generated samples.
+
+    Args:
+        critic: a function from samples [N, ...] to scores [N] that does not mix samples.
+        real, fake: [N, ...] of one shape, type and device; both are constants here.
+        rng: where alpha is drawn from, torch.randn(..., generator=rng); one alpha for each sample.
+
+    Returns:
+        A scalar whose gradient reaches the critic's parameters and nothing else.
+    """
+    alpha = torch.randn(len(real), generator=rng, device=real.device, dtype=real.dtype)
+    between = mix(real.detach(), fake.detach(), alpha).requires_grad_(True)
+    scores = critic(between)
+    (gradient,) = torch.autograd.grad(scores.sum(), between, create_graph=True)
+    norms = torch.linalg.vector_norm(gradient.flatten(1), dim=1)
+    return (norms - 1).square().mean()
