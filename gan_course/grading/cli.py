@@ -14,9 +14,13 @@ HOMEWORK = Path("homework")
 def add_homework(commands: Any) -> None:
     """Adds `homework` with its actions to the subparsers of the course's command line."""
     command = commands.add_parser(
-        "homework", help="release, verify, check and grade homework", description="Homework that is graded."
+        "homework",
+        help="release, verify, check and grade homework",
+        description="Homework that is graded by machine: for students check, for instructors the others.",
     )
     actions = command.add_subparsers(title="actions", required=True, metavar="ACTION")
+    add_check(actions)
+    add_release(actions)
     add_verify(actions)
     if importlib.util.find_spec("gan_course.grading.gradebook_cli"):
         from gan_course.grading import gradebook_cli
@@ -36,6 +40,63 @@ def add_action(actions: Any, name: str, what: str, run: Any) -> argparse.Argumen
     return action
 
 
+# ---- check ---------------------------------------------------------------------------------------
+
+
+def add_check(actions: Any) -> None:
+    action = add_action(
+        actions, "check", "Run the visible checks of your notebook, as the grader will", run_check
+    )
+    action.add_argument("notebook", type=Path, help="the notebook, such as hw3.ipynb")
+    action.add_argument(
+        "--key", type=Path, metavar="FILE", help="its checks (default: hwN_checks.json beside it)"
+    )
+    action.add_argument("--timeout", type=float, default=120.0, metavar="S", help="seconds for a question")
+
+
+def run_check(options: argparse.Namespace) -> None:
+    """Prints what is right and wrong; exits with 1 where something is wrong."""
+    from gan_course.grading import check
+
+    report = check.check(options.notebook, options.key, options.timeout)
+    print(check.as_text(report))
+    if report["points"] < report["possible"]:
+        raise SystemExit(1)
+
+
+# ---- release -------------------------------------------------------------------------------------
+
+
+def add_release(actions: Any) -> None:
+    action = add_action(actions, "release", "Verify a homework and write what a student gets", run_release)
+    action.add_argument("name", help="hw3, or the path of a homework folder")
+    action.add_argument("--to", type=Path, required=True, metavar="FOLDER", help="where the release goes")
+    action.add_argument("--key", type=Path, metavar="FOLDER", help="where the instructor's key goes")
+    action.add_argument("--homework", type=Path, default=HOMEWORK, metavar="FOLDER", help="where they lie")
+    action.add_argument("--unverified", action="store_true", help="do not run known answers first")
+
+
+def run_release(options: argparse.Namespace) -> None:
+    from gan_course.grading import catch_rates, release
+    from gan_course.grading.verify import reference, verify
+
+    folder = notebooks.find_homework(options.name, options.homework)
+    if options.unverified:
+        print("NOT VERIFIED: nobody knows whether the checks tell right from wrong", file=sys.stderr)
+        found = reference(folder)
+    else:
+        found = verify(folder)
+        print_verified(found)
+        if found.problems:
+            raise ValueError(f"{folder} is not released: {problems_in_words(len(found.problems))}")
+        catch_rates.update(folder.parent, catch_rates.of(found))
+    release.write_release(found.source, found.key, options.to)
+    print(f"for students: {options.to}")
+    if options.key:
+        release.write_key(found.source, found.key, options.key)
+        print(f"the key, for the instructor only: {options.key}")
+
+
 # ---- verify --------------------------------------------------------------------------------------
 
 
@@ -49,17 +110,23 @@ def add_verify(actions: Any) -> None:
 
 
 def run_verify(options: argparse.Namespace) -> None:
+    from gan_course.grading import catch_rates
     from gan_course.grading.runner import NbvalRunner
     from gan_course.grading.verify import verify
 
-    folders = chosen_folders(options.name, options.homework)
     problems = 0
-    for folder in folders:
+    for folder in chosen_folders(options.name, options.homework):
         found = verify(folder, NbvalRunner() if options.nbval else None)
         print_verified(found)
         problems += len(found.problems)
+        if not found.problems:
+            catch_rates.update(folder.parent, catch_rates.of(found))
     if problems:
-        raise ValueError(f"{problems} problem{'s' if problems > 1 else ''}, listed above")
+        raise ValueError(problems_in_words(problems))
+
+
+def problems_in_words(count: int) -> str:
+    return f"{count} problem{'s' if count > 1 else ''}, listed above"
 
 
 def chosen_folders(name: str, homework: Path) -> list[Path]:

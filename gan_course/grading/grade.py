@@ -113,10 +113,16 @@ def grade_question(
         )
         return empty_result(question, checks, told), None
     result, outcome = judge(found, submission, key, question, checks, work, run, seconds)
-    if result["status"] != "right" and wrong & set(key.needed(question.name)):
+    if not key.public and result["status"] != "right" and wrong & set(key.needed(question.name)):
         own = question_notebook(submission, key, question.name, (), visible_only)
         second, _ = judge(own, submission, key, question, checks, work, run, seconds)
         result = max(result, second, key=lambda one: one["points"])
+    if key.public:
+        result["messages"] += [
+            f"{question.name} uses {name}, which is wrong: begin there"
+            for name in key.needed(question.name)
+            if name in wrong and result["status"] != "right"
+        ]
     return result, outcome
 
 
@@ -166,7 +172,7 @@ def result_of(
     broken = answer_error(outcome)
     told = []
     for check, one in zip(checks, runs, strict=True):
-        message = message_of(one, question, source, private)
+        message = message_of(one, question, source, private, outcome.ended)
         if one.status == "error" and broken is not None:
             message = "as it stands, your cell stops: " + messages.of_error(broken.raised, source, private)
         points = check.points if one.status == "right" else 0
@@ -210,7 +216,7 @@ def status_of(runs: Sequence[CellRun]) -> str:
     return "right"
 
 
-def message_of(one: CellRun, question: Question, source: str, private: bool) -> str:
+def message_of(one: CellRun, question: Question, source: str, private: bool, ended: str) -> str:
     if one.status == "wrong":
         shape = "its shape is" in one.detail or "instead of numbers" in one.detail
         return f"{one.says} ({one.detail})" if shape and not private else one.says
@@ -224,7 +230,7 @@ def message_of(one: CellRun, question: Question, source: str, private: bool) -> 
     if one.status == "timeout":
         return f"{question.name} was stopped at the time limit: does a loop in it never end?"
     if one.status == "dead":
-        return f"{question.name} ended the process it ran in (out of memory, an exit, or a crash)"
+        return f"{question.name} was stopped: {ended or 'its process ended (memory, an exit, or a crash)'}"
     return ""
 
 

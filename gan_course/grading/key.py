@@ -121,7 +121,9 @@ class Key:
     def of_students(self) -> "Key":
         """The students' key: visible checks, sealed values, no reference answer, no rubric."""
         questions = tuple(
-            dataclasses.replace(question, solution="", checks=tuple(map(sealed, shown(question))))
+            dataclasses.replace(
+                question, solution="", checks=tuple(map(sealed, shown(question))), seconds=0.0
+            )
             for question in self.questions
         )
         reports = tuple(dataclasses.replace(report, criteria=()) for report in self.reports)
@@ -133,7 +135,10 @@ def shown(question: Question) -> list[Check]:
 
 
 def sealed(check: Check) -> Check:
-    return dataclasses.replace(check, reference=tuple(map(verdict.seal, check.reference)))
+    records = enumerate(check.reference)
+    return dataclasses.replace(
+        check, reference=tuple(verdict.seal(record, f"{check.id} {number}") for number, record in records)
+    )
 
 
 def used_names(question: Question) -> set[str]:
@@ -271,7 +276,7 @@ def cached(source: Source) -> Key:
     from gan_course.grading.plain import PlainRunner
 
     folder = Path(platformdirs.user_cache_dir("gan_course")) / "keys"
-    path = folder / f"{source.homework}-{fingerprint(source)[:16]}.json"
+    path = folder / f"{source.homework}-{made_from(source)[:16]}.json"
     if path.is_file():
         key = read(path)
     else:
@@ -283,9 +288,17 @@ def cached(source: Source) -> Key:
 
 
 def fingerprint(source: Source) -> str:
-    """A hash over everything in a homework's folder and what turns it into a key."""
+    """A hash over all that a homework's folder holds for the grader."""
     found = hashlib.sha256()
-    own = [Path(__file__).with_name(name) for name in ("probes.py", "assemble.py", "key.py")]
-    for path in sorted([*source.folder.rglob("*.py"), *source.folder.glob("*.yml"), source.path, *own]):
-        found.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    for path in sorted([source.path, *source.folder.rglob("*.py"), *source.folder.glob("*.yml")]):
+        text = path.read_text(encoding="utf-8")  # so that line ends do not matter
+        found.update(f"{path.relative_to(source.folder).as_posix()}\0{text}\0".encode())
+    return found.hexdigest()
+
+
+def made_from(source: Source) -> str:
+    """A hash over a homework and the code that makes a key of it."""
+    found = hashlib.sha256(fingerprint(source).encode())
+    for name in ("probes.py", "assemble.py", "key.py", "grade.py"):
+        found.update(Path(__file__).with_name(name).read_bytes())
     return found.hexdigest()

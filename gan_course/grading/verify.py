@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from gan_course.grading import key as keys
+from gan_course.grading import release
 from gan_course.grading.assemble import question_notebook
 from gan_course.grading.grade import QUESTION_SECONDS, complete, judge
 from gan_course.grading.key import Key, Question
@@ -92,6 +93,7 @@ def verify(folder: Path, run: Runner | None = None, seconds: float = QUESTION_SE
             *(problem for one in alternatives for problem in trial.alternative(one)),
             *missed,
             *trial.idle(),
+            *release.leaks(source, release.student_files(source, key)),
         ]
     if len(mutants) < FEWEST_MUTANTS:
         problems.append(f"{len(mutants)} planted wrong answers; at least {FEWEST_MUTANTS} are asked for")
@@ -99,6 +101,14 @@ def verify(folder: Path, run: Runner | None = None, seconds: float = QUESTION_SE
         problems.append("no other right way of writing the solution lies in alternatives/")
     caught = len(mutants) - len({problem.split(":")[0] for problem in missed})
     return Verified(source, key, len(mutants), caught, len(alternatives), tuple(problems))
+
+
+def reference(folder: Path) -> Verified:
+    """A homework with its key, and nothing tried out."""
+    source = read_source(folder)
+    with PlainRunner() as plain:
+        key = complete(keys.draft(source), plain)
+    return Verified(source, key, mutants=0, caught=0, alternatives=0, problems=("not verified",))
 
 
 @dataclasses.dataclass
