@@ -1,0 +1,9 @@
+# question: feature_matching
+# says: the sum over the layers
+# why: means everywhere
+def feature_matching(real_outputs, fake_outputs):
+    by_scale = []
+    for real, fake in zip(real_outputs, fake_outputs, strict=True):
+        distances = [F.l1_loss(f, r.detach()) for r, f in zip(real[:-1], fake[:-1], strict=True)]
+        by_scale.append(torch.stack(distances).mean())
+    return torch.stack(by_scale).mean()

@@ -1,0 +1,15 @@
+# question: SPADE
+# says: once for each h
+# why: the norm is called once for the gain and once more for a residual that cancels
+class SPADE(nn.Module):
+    def __init__(self, features, classes, hidden=16):
+        super().__init__()
+        self.normalise = nn.BatchNorm2d(features, affine=False)
+        self.shared = nn.Conv2d(classes, hidden, 3, padding=1)
+        self.gamma = nn.Conv2d(hidden, features, 3, padding=1)
+        self.beta = nn.Conv2d(hidden, features, 3, padding=1)
+
+    def forward(self, h, planes):
+        planes = F.interpolate(planes, size=h.shape[2:], mode="nearest")
+        shared = F.relu(self.shared(planes))
+        return self.normalise(h) + self.gamma(shared) * self.normalise(h) + self.beta(shared)
