@@ -104,15 +104,15 @@ def grade_question(
     """
     checks = chosen(question, visible_only)
     found = question_notebook(submission, key, question.name, wrong, visible_only)
-    if found.untouched or (found.missing and not has_answer_cell(found)):
-        names = " and ".join(found.missing or question.defines)
-        told = (
-            f"{names} {messages.UNWRITTEN_YET}"
-            if found.untouched
-            else f"no cell defines {names}: keep that name"
-        )
-        return empty_result(question, checks, told), None
+    names = " and ".join(found.missing or question.defines)
+    nowhere = f"no cell defines {names}: keep that name"
+    if found.untouched:
+        return empty_result(question, checks, f"{names} {messages.UNWRITTEN_YET}"), None
+    if found.missing and not has_answer_cell(found):
+        return empty_result(question, checks, nowhere), None
     result, outcome = judge(found, submission, key, question, checks, work, run, seconds)
+    if found.missing and result["status"] == "error" and answer_error(outcome) is None:
+        return empty_result(question, checks, nowhere), outcome
     if not key.public and result["status"] != "right" and wrong & set(key.needed(question.name)):
         own = question_notebook(submission, key, question.name, (), visible_only)
         second, _ = judge(own, submission, key, question, checks, work, run, seconds)

@@ -24,10 +24,12 @@ import pytest
 
 from gan_course.grading import verdict
 from gan_course.grading.assemble import CHECK
+from gan_course.grading.probes import MIME
 
 POLL = 0.25  # seconds between two looks at whether the kernel lives
 LAST_WORDS = 5.0  # seconds that a stopped cell has to end
 NOT_DUMPABLE = 4  # prctl's PR_SET_DUMPABLE
+RAISED = ("type", "message", "function", "line", "text")  # what is told of an error
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -83,10 +85,14 @@ def compare_outputs(cell: Any, test: list[Any], ref: list[Any], skip_compare: An
 
 
 def kernel_message(file: Any, timeout: float | None = None, stream: str = "iopub") -> dict[str, Any]:
-    """The next message; printed text, which never counts, is cut short."""
+    """The next message, without printed text and pictures, which never count."""
     message = file.kernel.get_message(stream, timeout=timeout)
+    content = message["content"]
     if message["msg_type"] == "stream":
         message["content"] = {"name": "stdout", "text": ""}
+    elif "data" in content:
+        sent = content["data"]
+        content["data"] = {MIME: sent[MIME]} if isinstance(sent, dict) and MIME in sent else {}
     return message
 
 
@@ -166,7 +172,7 @@ def raised(outputs: list[Any]) -> dict[str, Any] | None:
     """What a cell raised: as the check told it, else as the kernel did."""
     for sent in verdict.payloads(outputs):
         if isinstance(sent.get("raised"), dict):
-            return sent["raised"]
+            return {name: str(sent["raised"].get(name, ""))[:500] for name in RAISED}
     for output in outputs:
         if output.get("output_type") == "error":
             return told_by_kernel(output)

@@ -57,10 +57,14 @@ def encode(value: Any) -> dict[str, Any]:
     """A value as plain JSON: {"text"}, {"shape", "values"} or, for what cannot be sent, {"type"}."""
     if isinstance(value, str):
         return {"text": str.__str__(value)} if len(value) <= LONGEST else {"type": "a long string"}
-    value = as_lists(value)
-    shape = shape_of(value)
+    kind = {"type": f"a value of type {type(value).__name__}"[:80]}
+    try:
+        value = as_lists(value)
+        shape = shape_of(value)
+    except Exception:  # it looks like a tensor, and is none
+        return kind
     if shape is None:
-        return {"type": f"a value of type {type(value).__name__}"[:80]}
+        return kind
     if math.prod(shape) > LARGEST:
         return {"type": f"an array of shape {list(shape)}"[:80]}
     return {"shape": list(shape), "values": [as_json(number) for number in flat(value)]}

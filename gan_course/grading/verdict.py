@@ -153,7 +153,9 @@ def cells_of(sealed: Mapping[str, Any], values: list[float]) -> str:
 
 
 def digest(salt: str, content: str) -> str:
-    return hashlib.pbkdf2_hmac("sha256", content.encode(), bytes.fromhex(salt), ROUNDS).hex()
+    return hashlib.pbkdf2_hmac(
+        "sha256", content.encode("utf-8", "surrogatepass"), bytes.fromhex(salt), ROUNDS
+    ).hex()
 
 
 def opens(right: Mapping[str, Any], content: str) -> bool:
