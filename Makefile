@@ -14,7 +14,7 @@ export PYTHONWARNINGS ?= ignore::DeprecationWarning
 unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME
 
 .DEFAULT_GOAL := help
-.PHONY: help setup book test test-all lint unit bench stamp readme-picture clean
+.PHONY: help setup book test test-all lint unit bench homework stamp readme-picture clean
 
 help:  ## say what can be made
 	@echo "make <what>, where <what> is one of"
@@ -53,6 +53,9 @@ test-all: lint book  ## make test and the slow tests
 
 bench: $(READY)  ## measure the speed of training (ratios, on this machine)
 	@$(BIN)/python -m pytest -m "" tests/benchmarks
+
+homework: $(READY)  ## verify the homework, and write homework/released and the catch rates
+	@$(BIN)/gan-course homework release all --to homework/released
 
 stamp: $(READY)  ## write the repository's address from _config.yml into notebooks, book and README
 	@$(BIN)/python book/stamp.py

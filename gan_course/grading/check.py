@@ -1,7 +1,10 @@
 """The student's own check: the visible checks of one notebook, by the machinery that grades."""
 
+import contextlib
 import importlib.util
+import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +12,7 @@ from gan_course.grading import key as keys
 from gan_course.grading.grade import grade_notebook
 from gan_course.grading.key import Key
 from gan_course.grading.notebooks import Unreadable, read_submission
+from gan_course.grading.outcomes import Outcome
 from gan_course.grading.runner import NbvalRunner, Runner
 
 ENDING = "_checks.json"
@@ -30,7 +34,7 @@ def check(
         notebook: the student's.
         key: the file hwN_checks.json that came with it; looked for beside the notebook if None.
         seconds: time limit of a question.
-        run: what runs it; by default nbval with this Python's own kernel.
+        run: what runs it; by default nbval, in the grader's sandbox where the system has one.
 
     Raises FileNotFoundError or ValueError where there is no notebook or no key.
     """
@@ -41,8 +45,48 @@ def check(
         if run is None and importlib.util.find_spec(package) is None:
             raise ValueError(f'{package} is not installed; pip install "gan_course[homework]" brings it')
     found = keys.read(key) if key else find_key(notebook)
-    with tempfile.TemporaryDirectory(prefix="gan-course-check-") as work:
-        return grade_notebook(notebook, found, Path(work), run or NbvalRunner(seconds), True, seconds)
+    with tempfile.TemporaryDirectory(prefix="gan-course-check-") as work, runner(run, seconds) as chosen:
+        return grade_notebook(notebook, found, Path(work), chosen, True, seconds)
+
+
+@contextlib.contextmanager
+def runner(run: Runner | None, seconds: float) -> Iterator[Runner]:
+    """What runs a check: the one that is given, else the sandbox with nbval to fall back on."""
+    if run is not None:
+        yield run
+        return
+    plain = NbvalRunner(seconds)
+    if sys.platform != "linux":
+        yield Trying([plain])
+        return
+    from gan_course.grading.sandbox import Sandbox
+
+    with Sandbox.open() as sandbox:
+        yield Trying([sandbox.runner(seconds), plain])
+
+
+class Trying:
+    """Runs a notebook with the first of some runners that works here."""
+
+    def __init__(self, runners: list[Runner]) -> None:
+        self.runners = runners
+
+    def verify(self, notebook: Path, seconds: float) -> Outcome:
+        """Runs a notebook.
+
+        Raises ValueError, with what the last one said, if none of the runners works.
+        """
+        content = notebook.read_bytes()
+        while True:
+            notebook.write_bytes(content)
+            outcome = self.runners[0].verify(notebook, seconds)
+            if outcome.status != "broken":
+                return outcome
+            if len(self.runners) == 1:
+                raise ValueError(
+                    f"the check could not run: {outcome.stderr.strip()[-500:] or outcome.returncode}"
+                )
+            self.runners = self.runners[1:]
 
 
 def find_key(notebook: Path) -> Key:

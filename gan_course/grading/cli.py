@@ -1,12 +1,11 @@
 """The command line `gan-course homework ...`: release and verify for authors, check for students, grade."""
 
 import argparse
-import importlib.util
 import sys
 from pathlib import Path
 from typing import Any
 
-from gan_course.grading import notebooks
+from gan_course.grading import gradebook_cli, notebooks
 
 HOMEWORK = Path("homework")
 
@@ -22,10 +21,7 @@ def add_homework(commands: Any) -> None:
     add_check(actions)
     add_release(actions)
     add_verify(actions)
-    if importlib.util.find_spec("gan_course.grading.gradebook_cli"):
-        from gan_course.grading import gradebook_cli
-
-        gradebook_cli.add_grade(actions)
+    gradebook_cli.add_grade(actions)
 
 
 def add_action(actions: Any, name: str, what: str, run: Any) -> argparse.ArgumentParser:
@@ -56,10 +52,11 @@ def add_check(actions: Any) -> None:
 
 def run_check(options: argparse.Namespace) -> None:
     """Prints what is right and wrong; exits with 1 where something is wrong."""
-    from gan_course.grading import check
+    from gan_course.grading import check, reports
 
     report = check.check(options.notebook, options.key, options.timeout)
     print(check.as_text(report))
+    reports.tell_github([report], reports.as_markdown(report, "visible checks"))
     if report["points"] < report["possible"]:
         raise SystemExit(1)
 
@@ -69,32 +66,43 @@ def run_check(options: argparse.Namespace) -> None:
 
 def add_release(actions: Any) -> None:
     action = add_action(actions, "release", "Verify a homework and write what a student gets", run_release)
-    action.add_argument("name", help="hw3, or the path of a homework folder")
-    action.add_argument("--to", type=Path, required=True, metavar="FOLDER", help="where the release goes")
-    action.add_argument("--key", type=Path, metavar="FOLDER", help="where the instructor's key goes")
+    action.add_argument("name", help="hw3, the path of a homework folder, or all")
+    action.add_argument("--to", type=Path, required=True, metavar="FOLDER",
+                        help="where the release goes; of all, each into a folder there")  # fmt: skip
+    action.add_argument(
+        "--key", type=Path, metavar="FOLDER", help="where the instructor's key goes, likewise"
+    )
     action.add_argument("--homework", type=Path, default=HOMEWORK, metavar="FOLDER", help="where they lie")
     action.add_argument("--unverified", action="store_true", help="do not run known answers first")
 
 
 def run_release(options: argparse.Namespace) -> None:
-    from gan_course.grading import catch_rates, release
+    from gan_course.grading import release
+
+    for folder in chosen_folders(options.name, options.homework):
+        part = folder.name if options.name == "all" else "."
+        found = verified(folder, options.unverified)
+        release.write_release(found.source, found.key, options.to / part)
+        print(f"  for students: {options.to / part}")
+        if options.key:
+            release.write_key(found.source, found.key, options.key / part)
+            print(f"  the key, for the instructor only: {options.key / part}")
+
+
+def verified(folder: Path, unverified: bool) -> Any:
+    """A homework that has been verified, or is asked for without."""
+    from gan_course.grading import catch_rates
     from gan_course.grading.verify import reference, verify
 
-    folder = notebooks.find_homework(options.name, options.homework)
-    if options.unverified:
+    if unverified:
         print("NOT VERIFIED: nobody knows whether the checks tell right from wrong", file=sys.stderr)
-        found = reference(folder)
-    else:
-        found = verify(folder)
-        print_verified(found)
-        if found.problems:
-            raise ValueError(f"{folder} is not released: {problems_in_words(len(found.problems))}")
-        catch_rates.update(folder.parent, catch_rates.of(found))
-    release.write_release(found.source, found.key, options.to)
-    print(f"for students: {options.to}")
-    if options.key:
-        release.write_key(found.source, found.key, options.key)
-        print(f"the key, for the instructor only: {options.key}")
+        return reference(folder)
+    found = verify(folder)
+    print_verified(found)
+    if found.problems:
+        raise ValueError(f"{folder} is not released: {problems_in_words(len(found.problems))}")
+    catch_rates.update(folder.parent, catch_rates.of(found))
+    return found
 
 
 # ---- verify --------------------------------------------------------------------------------------

@@ -190,12 +190,12 @@ def secrets_of(source: Source) -> dict[str, str]:
     the notebook has as well.
     """
     allowed = {even(line) for line in source.allowed}
-    public = {
+    public = "\n".join(
         text
         for cell in source.cells
         if cell.kind == "code" and cell.role != "solution" and not is_hidden(cell)
         for text in pieces(cell.source)
-    }
+    )
     found = {}
     for cell in source.of("solution"):
         for line in solution_lines(cell):
@@ -203,7 +203,7 @@ def secrets_of(source: Source) -> dict[str, str]:
                 found[line] = f"the solution of {cell.question!r}"
     for cell in source.of("check"):
         for text in pieces(cell.source) if is_hidden(cell) else ():
-            if len(text) >= HIDDEN_LINE and text not in public | allowed:
+            if len(text) >= HIDDEN_LINE and text not in public and text not in allowed:
                 found[text] = f"the hidden check {cell.id!r}"
     return found
 
