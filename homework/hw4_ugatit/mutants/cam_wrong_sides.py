@@ -1,0 +1,10 @@
+# question: cam_cost
+# says: sides exchanged
+# why: the target counts as the source
+def cam_cost(G_ab, G_ba, a: Tensor, b: Tensor) -> Tensor:
+    """The cross-entropy of both generators' auxiliary classifiers, a scalar."""
+    cost = 0
+    for generator, source, target in ((G_ab, a, b), (G_ba, b, a)):
+        of_source, of_target = generator(source).logits, generator(target).logits
+        cost = cost + F.softplus(of_source).mean() + F.softplus(-of_target).mean()
+    return cost

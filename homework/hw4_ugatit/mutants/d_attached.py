@@ -1,0 +1,17 @@
+# question: discriminator_cost
+# says: detach the translations
+# why: the translations are not detached
+def discriminator_cost(judges: list, real: Tensor, fake: Tensor) -> Tensor:
+    """The cost of all discriminators of one domain, a scalar; its gradient reaches them only.
+
+    Args:
+        judges: the discriminators of the domain.
+        real: images [N, C, H, W] of the domain.
+        fake: translations [N, C, H, W] into it, which hang on a generator.
+    """
+    cost = 0
+    for judge in judges:
+        of_real, of_fake = judge(real), judge(fake)
+        cost = cost + (1 - of_real.scores).square().mean() + of_fake.scores.square().mean()
+        cost = cost + (1 - of_real.logits).square().mean() + of_fake.logits.square().mean()
+    return cost
