@@ -450,7 +450,9 @@ def run_ipykernel(connection_file: str) -> None:
     sys.stdin = io.TextIOWrapper(io.FileIO(0, closefd=False))
     application = IPKernelApp.instance()
     quiet.install(application)
-    application.initialize(["-f", connection_file, "--HistoryManager.enabled=False"])
+    application.initialize(
+        ["-f", connection_file, "--HistoryManager.enabled=False", "--InteractiveShell.xmode=Plain"]
+    )
     application.start()
 
 

@@ -30,7 +30,7 @@ from gan_course.grading.outcomes import Outcome
 from gan_course.grading.runner import CELL_SECONDS, read_results
 
 KERNEL = "gan-course-sandbox"
-PRELOAD = ("numpy", "torch", "ipykernel.kernelapp", "ipykernel.ipkernel", "gan_course.grading.probes")
+PRELOAD = ("ipykernel.kernelapp", "ipykernel.ipkernel", "gan_course.grading.quiet")
 GRADER_MEMORY = 1536 * MIB  # what a process that reads a kernel's messages may take
 STDERR = 4000  # letters of the runner's own trouble that are kept
 KEPT_VARIABLES = ("LANG", "LC_ALL", "PATH", "SYSTEMROOT", "TZ")
