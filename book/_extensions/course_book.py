@@ -4,6 +4,7 @@
   a chapter's output depends on beside its own cells. A change in ``gan_course`` executes the chapters again.
 * sphinx-thebe is taken out: Jupyter Book 1.x always loads it, and its script throws on every page.
 * A line under each chapter's title opens the notebook on Colab or downloads it.
+* ``{playground}`` puts the GAN that trains in the page there, as a picture until it is touched.
 """
 
 from __future__ import annotations
@@ -11,9 +12,11 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
+from html import escape
 from pathlib import Path
 
 from docutils import nodes
+from docutils.parsers.rst import Directive, directives
 
 ROOT = Path(__file__).resolve().parents[2]
 CACHES = Path("book/_build/executed")
@@ -84,7 +87,57 @@ def keep_launch_buttons_to_notebooks(app, pagename, templatename, context, doctr
         app.env.metadata[pagename].pop("kernelspec", None)
 
 
+PLAYGROUND = """<figure class="gan-playground" data-start="{start}">
+<link rel="stylesheet" href="{static}/playground/playground.css">
+<div class="gp-front">
+<img class="gp-poster gp-poster-light" src="{static}/playground/poster-light.webp" alt="{alt}"
+width="960" height="960" loading="lazy">
+<img class="gp-poster gp-poster-dark" src="{static}/playground/poster-dark.webp" alt="{alt}"
+width="960" height="960" loading="lazy">
+<button type="button" class="gp-open" hidden><span class="gp-open-text">{invitation}</span></button>
+</div>
+<p class="gp-why">{caption}
+<noscript>The game itself needs JavaScript, which is switched off here.</noscript></p>
+<script src="{static}/playground/loader.js" defer></script>
+</figure>
+"""
+PLAYGROUND_ALT = (
+    "A square plane with eight circles on a ring. Green samples lie in all eight; the heat map behind them, "
+    "what the discriminator says, is pale there and orange elsewhere."
+)
+
+
+def playground_html(
+    static: str,
+    start: str = "",
+    caption: str = "A GAN that trains in this page: nothing to install, nothing sent anywhere.",
+    invitation: str = "Play with a GAN",
+) -> str:
+    """The figure that becomes the playground at the first touch of its button.
+
+    Args:
+        static: where the folder of static files lies, seen from the page.
+        start: the state to begin with, written as in the address: "story=collapse&seed=3".
+        caption: what stands under the picture until then.
+        invitation: what the button says.
+    """
+    texts = {"start": start, "caption": caption, "invitation": invitation, "alt": PLAYGROUND_ALT}
+    return PLAYGROUND.format(static=static, **{name: escape(text) for name, text in texts.items()})
+
+
+class Playground(Directive):
+    """``{playground}`` with the options ``start``, ``caption`` and ``invitation`` of `playground_html`."""
+
+    option_spec = dict.fromkeys(("start", "caption", "invitation"), directives.unchanged_required)
+
+    def run(self) -> list[nodes.Node]:
+        page = self.state.document.settings.env.docname
+        static = "../" * page.count("/") + "_static"
+        return [nodes.raw("", playground_html(static, **self.options), format="html")]
+
+
 def setup(app):
+    app.add_directive("playground", Playground)
     app.connect("config-inited", choose_cache)
     app.connect("config-inited", remove_thebe)
     app.connect("doctree-read", add_chapter_links)
