@@ -513,25 +513,25 @@ FORGERIES = {
 QUICK = ("rewrites the checks", "ends the process")
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=[] if name in QUICK else [pytest.mark.slow]) for name in FORGERIES]
 )
 def test_forgeries_earn_nothing(name, key, tmp_path):
     path = tiny.submission(tmp_path / "s.ipynb", mean=FORGERIES[name])
-    report = graded(path, key, NbvalRunner(cell_seconds=20), tmp_path)
+    report = graded(path, key, NbvalRunner(cell_seconds=60), tmp_path, seconds=250)
     (mean, _) = report["questions"]
     assert mean["points"] == 0, mean
     hidden = json.dumps(report)
     assert "secret_numbers" not in hidden and "2.975" not in hidden
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_a_right_answer_by_the_real_way_and_a_wrong_one_by_its_name(key, tmp_path):
     answer = tiny.MEAN + "\n\nprint('x' * 100_000)\nimport warnings\nwarnings.warn('noise')"
     wrong = "# NBVAL_SKIP\n" + tiny.MUTANTS["never_corrected"][3]
     path = tiny.submission(tmp_path / "s.ipynb", mean=answer, spread=wrong)
-    report = graded(path, key, NbvalRunner(), tmp_path)
+    report = graded(path, key, NbvalRunner(cell_seconds=60), tmp_path, seconds=250)
     assert points(report) == {"mean": 40, "spread": 15}
     assert "one less than the count" in said(report, "spread")
 

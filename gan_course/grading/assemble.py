@@ -9,6 +9,7 @@ import ast
 import dataclasses
 import textwrap
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import nbformat
 from nbformat import NotebookNode
@@ -120,29 +121,29 @@ def unparsed(cells: Sequence[CodeCell], question: Question) -> list[Piece]:
 def build(
     key: Key, pieces: Sequence[Piece], checks: Sequence[Check], first_reference: int, kernel: str
 ) -> NotebookNode:
-    notebook = nbformat.v4.new_notebook()
-    notebook.metadata["kernelspec"] = {"name": kernel, "display_name": kernel, "language": "python"}
-    notebook.cells = [code("setup-" + name, source) for name, source in key.setup]
+    cells = [code("setup-" + name, source) for name, source in key.setup]
     for place in pieces:
         kind = ANSWER if place.place < first_reference else REFERENCE
-        notebook.cells.append(code(f"{kind}{place.place}", place.source))
-    notebook.cells += [code("again-" + name, source) for name, source in key.setup]
-    notebook.cells += [check_cell(check) for check in checks]
-    return notebook
+        cells.append(code(f"{kind}{place.place}", place.source))
+    cells += [code("again-" + name, source) for name, source in key.setup]
+    cells += [check_cell(check) for check in checks]
+    kernelspec = {"name": kernel, "display_name": kernel, "language": "python"}
+    metadata = {"kernelspec": kernelspec, "language_info": {"name": "python"}}
+    return nbformat.from_dict({"cells": cells, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5})
 
 
-def code(name: str, source: str) -> NotebookNode:
-    """A code cell. Its id may be longer than the notebook format allows; only the grader reads it."""
-    return nbformat.v4.new_code_cell(source, id=name[:64])
+def code(name: str, source: str) -> dict[str, Any]:
+    cell = {"cell_type": "code", "id": name, "metadata": {}, "source": source}
+    return cell | {"execution_count": None, "outputs": []}
 
 
-def check_cell(check: Check) -> NotebookNode:
+def check_cell(check: Check) -> dict[str, Any]:
     """A check with the reference values as its outputs."""
     cell = code(CHECK + check.id, wrapped(check.source))
-    if check.reference:
-        cell.execution_count = 1
-        cell.outputs = [nbformat.v4.new_output("display_data", {MIME: record}) for record in check.reference]
-    return cell
+    outputs = [
+        {"output_type": "display_data", "data": {MIME: one}, "metadata": {}} for one in check.reference
+    ]
+    return cell | ({"execution_count": 1, "outputs": outputs} if outputs else {})
 
 
 def wrapped(source: str) -> str:

@@ -1,6 +1,7 @@
 """Judging one submission: every question in a notebook and a process of its own."""
 
 import dataclasses
+import json
 import math
 import shutil
 import tempfile
@@ -9,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import nbformat
+from nbformat import NotebookNode
 
 from gan_course.grading import messages, verdict
 from gan_course.grading.assemble import (
@@ -141,13 +142,13 @@ def judge(
     return result_of(outcome, question, checks, source, private=not key.public), outcome
 
 
-def run_notebook(notebook: nbformat.NotebookNode, work: Path, run: Runner, seconds: float) -> Outcome:
+def run_notebook(notebook: NotebookNode, work: Path, run: Runner, seconds: float) -> Outcome:
     """Writes a notebook to a folder of its own, runs it, and removes the folder."""
     work.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="question-", dir=work))
     try:
         path = folder / "question.ipynb"
-        nbformat.write(notebook, path)
+        path.write_text(json.dumps(notebook), encoding="utf-8")
         return run.verify(path, seconds)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -197,7 +198,7 @@ def result_of(
 def cell_run(outcome: Outcome, check: Check) -> CellRun:
     """The record of a check; one that did not run shares the fate of the whole."""
     ended = "timeout" if outcome.status == "timeout" else "dead"
-    return outcome.cells.get((CHECK + check.id)[:64], dataclasses.replace(NO_CELL, status=ended))
+    return outcome.cells.get(CHECK + check.id, dataclasses.replace(NO_CELL, status=ended))
 
 
 def answer_error(outcome: Outcome) -> CellRun | None:
@@ -292,7 +293,7 @@ def complete_question(key: Key, question: Question, run: PlainRunner, seconds: f
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="gan-course-key-") as folder:
         path = Path(folder) / "reference.ipynb"
-        nbformat.write(reference_notebook(key, question.name), path)
+        path.write_text(json.dumps(reference_notebook(key, question.name)), encoding="utf-8")
         told = run.values(path, seconds)
     for name, one in told.items():
         if one["raised"] and not name.startswith(CHECK):

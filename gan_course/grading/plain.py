@@ -11,8 +11,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import nbformat
-
 from gan_course.grading import verdict
 from gan_course.grading.assemble import CHECK
 from gan_course.grading.outcomes import CellRun, Outcome
@@ -44,7 +42,7 @@ class PlainRunner:
         """Runs a notebook and compares what its checks sent with the reference values in it."""
         started = time.monotonic()
         told = self.ask({"notebook": str(notebook), "seconds": seconds})
-        cells = {cell.id: cell for cell in nbformat.read(notebook, as_version=4).cells}
+        cells = {cell["id"]: cell for cell in json.loads(notebook.read_text(encoding="utf-8"))["cells"]}
         outcome = Outcome(status=told["status"], seconds=time.monotonic() - started)
         for one in told["cells"]:
             outcome.cells[one["cell"]] = judged(one, cells[one["cell"]].get("outputs", []))
