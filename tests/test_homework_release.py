@@ -7,7 +7,10 @@ import pytest
 
 from gan_course.grading import catch_rates, notebooks, release, verdict
 from gan_course.grading import key as keys
-from gan_course.grading.verify import FEWEST_MUTANTS, read_written, verify
+from gan_course.grading.grade import complete
+from gan_course.grading.plain import PlainRunner
+from gan_course.grading.runner import NbvalRunner
+from gan_course.grading.verify import FEWEST_MUTANTS, Trial, read_written, verify
 
 HOMEWORK = Path(__file__).resolve().parents[1] / "homework"
 RELEASED = HOMEWORK / "released"
@@ -110,3 +113,15 @@ def test_tells_right_from_wrong(folder):
         shown = [check for check in right.checks if check.visible]
         for check, reference in zip(question.checks, shown, strict=True):
             assert verdict.difference(check.reference, reference.reference) is None, check.id
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_a_kernel_and_nbval_decide_as_the_forks_do():
+    source, key = draft_of(FOLDERS[0])
+    with PlainRunner() as plain:
+        key = complete(key, plain)
+    trial = Trial(key, NbvalRunner(cell_seconds=60), seconds=250)
+    assert list(trial.solution()) == []
+    for mutant in read_written(source, key, "mutants")[::8]:
+        assert list(trial.mutant(mutant)) == []

@@ -36,7 +36,7 @@ Homework {homework}: about {minutes} minutes, {possible} points{split}.
 1. Once, in a folder with a virtual environment (Python 3.11 or newer):
 
    ```
-   pip install "{requirement}"
+   pip install jupyterlab "{requirement}"
    ```
 
 2. Open the notebook: `jupyter lab {homework}.ipynb`, or any other program for notebooks.

@@ -7,6 +7,7 @@ standard output, one JSON line each: {"cells": [{"cell", "payloads", "raised"}],
 code only (reference answers, alternatives, planted mistakes): there is no sandbox. Nothing is decided here.
 """
 
+import gc
 import json
 import linecache
 import os
@@ -67,6 +68,7 @@ def prepare(cells: Sequence[dict[str, str]]) -> tuple[types.ModuleType, list[dic
     run_cells(module, cells, records.append)
     if "torch" in sys.modules:  # no pool of threads: it would not survive a fork
         sys.modules["torch"].set_num_threads(1)
+    gc.freeze()  # or every fork copies what its garbage collector looks at
     return module, records
 
 
