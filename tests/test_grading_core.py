@@ -11,6 +11,7 @@ import pytest
 import tiny_homework as tiny
 from hypothesis import given, settings
 from hypothesis import strategies as some
+from IPython.core.interactiveshell import InteractiveShell
 
 from gan_course.grading import (
     assemble,
@@ -250,10 +251,10 @@ def cut(*sources, names=("f",), given=()):
 
 
 def runs(pieces):
-    namespace = {"__name__": "__main__"}
+    shell = InteractiveShell()
     for one in pieces:
-        exec(one, namespace)
-    return namespace["f"]
+        shell.run_cell(one).raise_error()
+    return shell.user_ns["f"]
 
 
 @pytest.mark.parametrize(
@@ -283,6 +284,9 @@ def runs(pieces):
         ["def f():\n    global seen\n    seen = 7\n    return seen"],
         ["x: int = 7\ndef f() -> int:\n    return x"],
         ["a, b = 7, 8\ndef f():\n    return a"],
+        ["def f(x: Unknown = 7) -> Unknown | None:\n    return x", "from __future__ import annotations"][
+            ::-1
+        ],
         ["_helper = 3\ndef f():\n    return _helper + 1", "_helper = 6\ndef f():\n    return _helper + 1"],
     ],
 )
@@ -432,7 +436,7 @@ def test_a_notebook_in_disorder_loses_nothing(change, key, plain, tmp_path):
             "def mean(values):\n    return values.total()",
             "mean raised AttributeError: 'list' object has no attribute",
         ),
-        ("def mean(values)\n    return 1", "SyntaxError"),
+        ("def mean(values)\n    return 1", "SyntaxError: expected ':' (line 1: def mean(values))"),
         ("def mean(values):\n    return undefined_name", "name 'undefined_name' is not defined"),
         ("def average(values):\n    return 1", "no cell defines mean"),
         ("def mean():\n    return 1", "takes 0 positional arguments"),

@@ -36,6 +36,7 @@ class Statement:
     uses: frozenset[str]
     early: frozenset[str]
     star: bool = False
+    future: bool = False
     modifies: frozenset[str] = frozenset()
 
 
@@ -107,6 +108,7 @@ def statement(node: ast.stmt, source: str) -> Statement:
         uses=uses,
         early=early,
         star=isinstance(node, ast.ImportFrom) and node.names[0].name == "*",
+        future=isinstance(node, ast.ImportFrom) and node.module == "__future__",
         modifies=frozenset(called_upon(node)),
     )
 
@@ -191,7 +193,7 @@ def cut(
     Returns: the pieces, in an order in which they can run, and the names wanted that no cell defines.
     """
     by_place = {cell.place: cell for cell in cells}
-    kept: dict[int, set[int]] = {}
+    kept = {cell.place: set(futures(cell)) for cell in cells}
     wanted = set(names)
     missing, seen, waiting = set(), set(), [(name, None) for name in sorted(wanted)]
     while waiting:
@@ -205,11 +207,16 @@ def cut(
         if (name, cell.place) in seen:
             continue
         seen.add((name, cell.place))
-        for index in keep(cell, name, given, kept.setdefault(cell.place, set())):
+        for index in keep(cell, name, given, kept[cell.place]):
             uses = cell.statements[index].uses
             waiting += [(used, cell) for used in sorted(uses - BUILTINS | uses & cell.binds)]
     pieces = {place: piece(by_place[place], chosen) for place, chosen in kept.items() if chosen}
     return [pieces[place] for place in runnable_order(by_place, kept)], missing
+
+
+def futures(cell: CodeCell) -> list[int]:
+    """`from __future__ import ...`: it holds for all cells that come after it."""
+    return [index for index, one in enumerate(cell.statements or ()) if one.future]
 
 
 def provider(

@@ -1,5 +1,6 @@
 """Judging one submission: every question in a notebook and a process of its own."""
 
+import ast
 import dataclasses
 import json
 import math
@@ -107,6 +108,8 @@ def grade_question(
     found = question_notebook(submission, key, question.name, wrong, visible_only)
     names = " and ".join(found.missing or question.defines)
     nowhere = f"no cell defines {names}: keep that name"
+    if messages.word(submission.homework) not in ("", key.homework):
+        nowhere += f" (the notebook says that it is {submission.homework})"
     if found.untouched:
         return empty_result(question, checks, f"{names} {messages.UNWRITTEN_YET}"), None
     if found.missing and not has_answer_cell(found):
@@ -127,6 +130,20 @@ def grade_question(
     return result, outcome
 
 
+def syntax_error(found: Assembled) -> str:
+    """What Python cannot read in the cells of an answer, found by reading them here."""
+    for cell in found.notebook.cells:
+        if cell.id.startswith(ANSWER):
+            try:
+                ast.parse(cell.source)
+            except SyntaxError as error:
+                line = cell.source.split("\n")[(error.lineno or 1) - 1 :][:1]
+                return f"SyntaxError: {error.msg} (line {error.lineno}: {''.join(line).strip()[:120]})"
+            except (ValueError, RecursionError, MemoryError):
+                return "SyntaxError"
+    return ""
+
+
 def judge(
     found: Assembled,
     submission: Submission,
@@ -139,7 +156,14 @@ def judge(
 ) -> tuple[dict[str, Any], Outcome]:
     outcome = run_notebook(found.notebook, work, run, seconds)
     source = "\n".join(cell.source for cell in submission.code)
-    return result_of(outcome, question, checks, source, private=not key.public), outcome
+    result = result_of(outcome, question, checks, source, private=not key.public)
+    unread = syntax_error(found) if result["status"] == "error" else ""
+    if unread:
+        told = f"as it stands, your cell stops: {unread}"
+        result["messages"] = [told]
+        for one in result["checks"]:
+            one["message"] = told if one["message"] else ""
+    return result, outcome
 
 
 def run_notebook(notebook: NotebookNode, work: Path, run: Runner, seconds: float) -> Outcome:
