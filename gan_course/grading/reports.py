@@ -39,7 +39,7 @@ def plain(text: Any, longest: int = LONGEST) -> str:
 
 def markdown(text: Any, longest: int = LONGEST) -> str:
     """As it stands, when shown as markdown."""
-    return re.sub(r"([\\`*_{}\[\]<>#|~&@!])", r"\\\1", plain(text, longest))
+    return re.sub(r"([\\`*_{}\[\]#|~@!])", r"\\\1", html.escape(plain(text, longest), quote=False))
 
 
 def points_of(points: Any, possible: Any) -> str:

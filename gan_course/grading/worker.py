@@ -186,10 +186,8 @@ def run_once(
     told: dict[str, Any] = {"cells": sum(cell.kind == "code" for cell in cells), "errors": []}
     if outcome.status == "timeout":
         told["stopped"] = f"the whole notebook was stopped after {settings['run_seconds']:g} s"
-    elif outcome.ended:
-        told["stopped"] = outcome.ended
     elif outcome.status != "finished":
-        told["stopped"] = "the whole notebook could not be executed"
+        told["stopped"] = outcome.ended or "the whole notebook could not be executed"
     with contextlib.suppress(Exception):
         executed = nbformat.read(done, as_version=4)
         for cell in executed.cells:
