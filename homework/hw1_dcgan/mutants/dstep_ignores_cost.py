@@ -10,7 +10,7 @@ def discriminator_step(
         discriminator: images -> scores [N].
         optimizer: of the discriminator's parameters.
         real: images [N, C, H, W].
-        fake: generated images [N, C, H, W], which hang on the generator.
+        fake: generated images [M, C, H, W], which hang on the generator.
         cost: (scores of real images, scores of generated ones) -> the cost, a scalar.
     """
     value = game.discriminator(discriminator(real), discriminator(fake.detach()))

@@ -7,6 +7,6 @@ def noise_level(step: int, first: float, steps: int) -> float:
 
 
 def veiled(images: Tensor, level: float, rng: torch.Generator | None = None) -> Tensor:
-    """Images under fresh normal noise of standard deviation `level`, drawn from rng for every value."""
+    """Images, of the same type, under fresh normal noise of deviation `level` from rng for every value."""
     noise = torch.randn(images.shape, generator=rng, device=images.device, dtype=images.dtype)
     return (images + level * noise).clamp(-1, 1)

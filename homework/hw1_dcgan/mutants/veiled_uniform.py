@@ -7,6 +7,6 @@ def noise_level(step: int, first: float, steps: int) -> float:
 
 
 def veiled(images: Tensor, level: float, rng: torch.Generator | None = None) -> Tensor:
-    """Images under fresh normal noise of standard deviation `level`, drawn from rng for every value."""
+    """Images, of the same type, under fresh normal noise of deviation `level` from rng for every value."""
     noise = (torch.rand(images.shape, generator=rng).to(images) * 2 - 1) * 3**0.5
     return images + level * noise

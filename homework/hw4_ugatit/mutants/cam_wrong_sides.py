@@ -2,7 +2,7 @@
 # says: sides exchanged
 # why: the target counts as the source
 def cam_cost(G_ab, G_ba, a: Tensor, b: Tensor) -> Tensor:
-    """The cross-entropy of both generators' auxiliary classifiers, a scalar."""
+    """The cross-entropy of both generators' classifiers, a scalar; a is [N, C, H, W], b [M, C, H, W]."""
     cost = 0
     for generator, source, target in ((G_ab, a, b), (G_ba, b, a)):
         of_source, of_target = generator(source).logits, generator(target).logits
