@@ -1,4 +1,5 @@
-"""The command line: gan-course train | sample | translate | evaluate | bench | data | methods | homework.
+"""The command line: gan-course train | sample | translate | evaluate | export | bench | data | methods
+| homework.
 
 Options of a method and of a run are the fields of their dataclasses, with the help that stands there.
 """
@@ -38,6 +39,7 @@ EXAMPLES = """examples:
   gan-course sample runs/digits --n 100 --out digits.png
   gan-course translate runs/styles --direction AtoB --input faces --out lorelei
   gan-course evaluate runs/digits --n 5000
+  gan-course export runs/digits --format onnx --out digits.onnx
   gan-course bench dcgan --image-size 64 --precision bfloat16 --channels-last
   torchrun --nproc-per-node 2 -m gan_course.cli train dcgan --data faces --out runs/faces
   gan-course data render faces --n 1000 --size 64 --out faces
@@ -70,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
     except KeyboardInterrupt:
         return 130
-    except (ValueError, OSError, training.Diverged) as error:
+    except (ValueError, OSError, ModuleNotFoundError, training.Diverged) as error:
         complain(f"gan-course: {error}")
         return 1
     return 0
@@ -97,6 +99,7 @@ def parser() -> argparse.ArgumentParser:
     add_sample(commands)
     add_translate(commands)
     add_evaluate(commands)
+    add_export(commands)
     add_bench(commands)
     add_data(commands)
     add_homework(commands)
@@ -359,6 +362,43 @@ def run_sample(options: argparse.Namespace) -> None:
     options.out.parent.mkdir(parents=True, exist_ok=True)
     save_image(images, options.out, nrow=columns, normalize=True, value_range=(-1, 1))
     print(f"{options.out}: {options.n} images of {options.folder}, step {run.card['step']}")
+
+
+# ---- export --------------------------------------------------------------------------------------
+
+
+def add_export(commands: argparse._SubParsersAction) -> None:
+    exporting = commands.add_parser(
+        "export",
+        help="write a run's generator to a file that runs without Python",
+        description="Write the generator of a trained run, or of shipped weights, to an ONNX file for "
+        "batches of any size, and check on random inputs that it agrees with the network. "
+        "Needs: pip install onnx onnxscript onnxruntime",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        allow_abbrev=False,
+    )
+    exporting.add_argument("source", metavar="RUN", help="folder of a run, or the name of shipped weights")
+    exporting.add_argument("--format", choices=("onnx",), default="onnx", help="format of the file")
+    exporting.add_argument(
+        "--out", type=Path, help="file to write (default: generator.onnx in the run's folder)"
+    )
+    exporting.add_argument(
+        "--direction", choices=DIRECTIONS, default="AtoB", help="for a method that translates both ways"
+    )
+    exporting.set_defaults(run=run_export)
+
+
+def run_export(options: argparse.Namespace) -> None:
+    from gan_course import weights
+    from gan_course.export import export
+
+    if Path(options.source).is_dir() or options.source not in weights.names():
+        method, out = training.open_run(options.source).method, Path(options.source) / "generator.onnx"
+    else:
+        method, out = weights.load(options.source)[0], Path(f"{options.source}.onnx")
+    if not isinstance(method, Method):
+        raise ValueError(f"{options.source} is a judge, which generates nothing")
+    print(export(method, options.out or out, options.direction))
 
 
 # ---- translate -----------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file
+from small_methods import small
 
 from gan_course import cli, methods, progress, training
 from gan_course.data import ImageSet
@@ -1003,24 +1004,6 @@ def test_an_image_that_cannot_be_read_says_how_to_go_on(tmp_path, monkeypatch):
 # ---- no number is read from the device in a step -----------------------------------------------------
 
 READS = ("item", "tolist", "cpu", "numpy", "__bool__", "__float__", "__int__", "__array__", "nonzero")
-
-
-def small(name: str) -> methods.Method:
-    """Any method at a small size, by the fields that its configuration has."""
-    wanted = {"image_size": 32, "channels": 1, "num_classes": 4, "ngf": 4, "ndf": 4, "ch": 4, "bottleneck": 8}
-    wanted |= {"input_channels": 1, "label_nc": 5, "blocks": 1, "scales": 2, "layers": 3}
-    wanted |= {
-        "spade_features": 4,
-        "mlp_features": 8,
-        "shared_blocks": 1,
-        "light": True,
-        "attributes": (0, 1),
-    } | ({"discriminator_layers": 0} if name == "ugatit" else {})
-    wanted |= {"data_shape": (1, 16, 16), "generator_features": 8, "discriminator_features": 4}
-    wanted |= {"style_size": 8, "encoder_features": 4} | ({"image_size": 64} if name == "sean" else {})
-    known = {field.name for field in dataclasses.fields(methods.config_class(name))}
-    torch.manual_seed(0)
-    return methods.build(name, **{key: value for key, value in wanted.items() if key in known})
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])

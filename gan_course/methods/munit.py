@@ -198,7 +198,7 @@ class Decoder(nn.Module):
         )
 
     def forward(self, content: Tensor, style: Tensor) -> Tensor:
-        numbers = self.mlp(style).view(len(style), len(self.blocks), 4, -1)
+        numbers = self.mlp(style).view(style.shape[0], len(self.blocks), 4, -1)
         h = content
         for block, own in zip(self.blocks, numbers.unbind(1), strict=True):
             h = block(h, own)

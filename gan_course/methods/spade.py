@@ -237,7 +237,7 @@ class Generator(nn.Module):
             whole.at((height << k, width << k)) for k in range(DOUBLINGS[self.config.upsampling_layers])
         ]
         layouts.append(whole)
-        x = self.fc(layouts[0].planes if noise is None else noise).view(len(label_map), -1, height, width)
+        x = self.fc(layouts[0].planes if noise is None else noise).view(label_map.shape[0], -1, height, width)
         level = 0
         for block, doubling in self.blocks():
             if doubling:
