@@ -97,7 +97,7 @@ width="960" height="960" loading="lazy">
 <button type="button" class="gp-open" hidden><span class="gp-open-text">{invitation}</span></button>
 </div>
 <p class="gp-why">{caption}
-<noscript>The game itself needs JavaScript, which is switched off here.</noscript></p>
+<span class="gp-needs">The game itself needs JavaScript, which does not run here.</span></p>
 <script src="{static}/playground/loader.js" defer></script>
 </figure>
 """

@@ -117,7 +117,7 @@
     if (size > 0 && size < 0.0005) return value.toExponential(0).replace("e-", "·10⁻").replace(/⁻(\d+)/, (_, d) => "⁻" + [...d].map((x) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[x]).join(""));
     return size >= 100 ? value.toFixed(0) : size >= 10 ? value.toFixed(1) : size >= 0.1 || size === 0 ? value.toFixed(2) : value.toFixed(3);
   };
-  const plain = (value) => (value < 0.001 ? number(value) : String(value));
+  const plain = (value) => (value > 0 && value < 0.001 ? number(value) : String(value));
 
   function fieldHTML(id, key, [label, kind]) {
     const name = `${id}-${key}`;
@@ -142,8 +142,8 @@
     const entries = legend.map(([name, colour, text, dash]) =>
       `<span class="gp-key" data-colour="${colour}"><svg viewBox="0 0 18 6" aria-hidden="true"><path d="M0 3h18"${dash ? ` stroke-dasharray="${dash}"` : ""}/></svg>` +
       `${text} <b data-value="${name}">–</b></span>`);
-    return `<figure class="gp-chart"><figcaption><span class="gp-chart-title">${title}</span>${entries.join("")}</figcaption>` +
-      `<canvas data-chart="${key}" role="img" aria-label="${title}"></canvas></figure>`;
+    return `<div class="gp-chart"><div class="gp-chart-head"><span class="gp-chart-title">${title}</span>${entries.join("")}</div>` +
+      `<canvas data-chart="${key}" role="img" aria-label="${title}"></canvas></div>`;
   }
 
   function pageHTML(id) {
@@ -163,7 +163,7 @@
   <div class="gp-plane"><canvas tabindex="0" role="img" aria-label="The plane"></canvas>
    <span class="gp-chip" hidden></span><span class="gp-probe" hidden></span><p class="gp-hint" hidden>Draw here with a finger or the mouse; or move with the arrow keys and press Enter.</p></div>
   <div class="gp-legend" aria-hidden="true">
-   <span class="gp-scale">generated<i></i>real</span><span class="gp-dot gp-dot-data">data</span><span class="gp-dot gp-dot-sample">samples</span><span class="gp-dot gp-dot-arrow">where D sends them</span>
+   <span class="gp-scale">generated<i></i>real</span><span class="gp-dot gp-dot-data">data</span><span class="gp-dot gp-dot-sample">samples</span><span class="gp-dot gp-dot-arrow">gradients</span>
   </div>
   <div class="gp-drawing" hidden role="group" aria-label="Drawing"><button type="button" data-do="undo">Undo</button><button type="button" data-do="clear">Clear</button><button type="button" data-do="heart">Draw a heart</button></div>
   <div class="gp-transport" role="group" aria-label="Play">
@@ -176,7 +176,7 @@
   <div class="gp-row"><div class="gp-segment" role="group" aria-label="Speed">${speeds.join("")}</div></div>
  </div>
  <div class="gp-right">
-  <dl class="gp-readout"><div><dt>round</dt><dd data-value="round">0</dd></div><div><dt><span data-value="word">modes</span> covered</dt><dd data-value="modes">–</dd></div><div><dt>samples near data</dt><dd data-value="good">–</dd></div></dl>
+  <div class="gp-readout"><div><span>round</span> <b data-value="round">0</b></div><div><span><span data-value="word">modes</span> covered</span> <b data-value="modes">–</b></div><div><span>near the data</span> <b data-value="good">–</b></div></div>
   ${chartHTML("costs", "Costs", [["costD", "discriminator", "D"], ["costG", "generator", "G", "5 3"]])}
   ${chartHTML("modes", "Covered", [])}
   ${chartHTML("distances", "Distances", [["kl", "kl", "KL", "2 2"], ["js", "js", "JS"], ["wasserstein", "wasserstein", "W<sub>1</sub>", "7 3"]])}
@@ -210,8 +210,9 @@
       this.playing = false;
       this.visible = true;
       this.strokes = [];
-      this.drawMs = 8;
-      this.fps = 60;
+      this.drawMs = 5; // running means, in milliseconds: of drawing,
+      this.lookMs = 5; // of what is computed for the picture,
+      this.gap = 17; // and between two frames
       this.lastFrame = 0;
       this.lastText = 0;
       if (root.matchMedia("(min-width: 700px)").matches) this.find(".gp-settings").open = true;
@@ -388,7 +389,7 @@
       const gap = now - this.lastFrame;
       this.lastFrame = now;
       if (!this.visible) return;
-      if (gap < 1000) this.fps += 0.05 * (1000 / Math.max(gap, 1) - this.fps);
+      if (gap < 1000) this.gap += 0.05 * (gap - this.gap);
       const travelling = this.plane.from !== null;
       if (this.playing) this.move(now);
       if (travelling || this.plane.from) {
@@ -413,14 +414,16 @@
         this.chip(player === "D" ? "the discriminator moves" : "the generator moves", player);
       } else {
         // what is left of a frame at 35 a second; never less than one move
-        const budget = Math.max(3, 28 - this.drawMs);
+        const budget = Math.max(3, 28 - this.drawMs - this.lookMs);
         do {
           game.advance();
           if (!game.queue.length && this.speed === "steady") break;
           if (!game.queue.length && this.atEnd) break;
         } while (performance.now() - start < budget);
+        const played = performance.now();
         game.settle(2);
         this.plane.refresh(false);
+        this.lookMs += 0.1 * (performance.now() - played - this.lookMs);
         this.chip(game.headDone < game.settings.head ? `head start of D: ${game.headDone} of ${game.settings.head}` : "", "D");
       }
       if (!game.finite) {
@@ -504,7 +507,7 @@
         const element = this.find(`[data-value=${name}]`);
         if (element.textContent !== value) element.textContent = value;
       }
-      this.find(".gp-fps").textContent = this.playing ? `${Math.round(this.fps)} frames a second` : "";
+      this.find(".gp-fps").textContent = this.playing ? `${Math.round(1000 / this.gap)} frames a second` : "";
       const label = `The plane: the discriminator's opinion as a heat map, samples of the generator, and the data. ${this.summary()}`;
       if (!this.playing || label.length !== this.labelled) {
         this.labelled = label.length;

@@ -13,7 +13,7 @@
     penalty: [1, "number", 0, 100], // weight of the gradient penalty; the Wasserstein game only
     spectral: [0, "whole", 0, 1], // spectral normalisation of the discriminator
     rateD: [0.002, "number", 1e-6, 1],
-    rateG: [0.002, "number", 1e-6, 1],
+    rateG: [0.001, "number", 1e-6, 1],
     optD: ["adam", "choice", ["adam", "sgd"]],
     optG: ["adam", "choice", ["adam", "sgd"]],
     beta: [0.5, "number", 0, 0.99], // Adam's first decay rate, or the momentum of SGD
@@ -53,28 +53,28 @@
     healthy: {
       title: "Healthy",
       settings: {},
-      rounds: 1000,
+      rounds: 600,
       text: "Both players learn at the same pace. The samples spread, are pulled apart and settle in all eight circles; " +
         "where they are good the heat map turns pale: <em>D</em> cannot tell any more.",
     },
     collapse: {
       title: "Mode collapse",
-      settings: { rateD: 0.00004 },
-      rounds: 1000,
+      settings: { rateD: 0.00004, rateG: 0.002 },
+      rounds: 800,
       text: "The discriminator learns fifty times more slowly. The generator puts everything where <em>D</em> says “real” " +
         "just now: one or two circles of eight. Both costs stand still at log 2 and log 4, as if all were well.",
     },
     strong: {
       title: "Discriminator too strong",
       settings: { ...SURE, loss: "minimax" },
-      rounds: 400,
+      rounds: 200,
       text: "<em>D</em> has a head start of 200 steps and moves five times a round; the loss is minimax. It is soon sure of " +
         "every sample, its cost goes to zero, the arrows vanish, and the generator stays where it is.",
     },
     oscillation: {
       title: "Oscillation",
       settings: { beta: 0.9, rateD: 0.01, rateG: 0.01, batch: 64 },
-      rounds: 1000,
+      rounds: 800,
       text: "Large steps and much momentum. The generator runs to a circle, <em>D</em> learns to reject it, and the chase " +
         "goes on: the samples visit every circle and stay in none. Both costs swing.",
     },

@@ -25,6 +25,7 @@
     const shared = location.hash.startsWith("#gan?");
     if (shared) button.querySelector(".gp-open-text").textContent = "Open the run in this link";
     button.hidden = false;
+    figure.querySelector(".gp-needs").hidden = true;
     button.addEventListener("click", () => {
       button.disabled = true;
       button.setAttribute("aria-busy", "true");

@@ -94,14 +94,14 @@
       this.heatPass = this.game.discriminator.pass(cells * cells);
       this.values = new Float64Array(cells * cells);
       this.heatFrom = null;
+      this.stale = true;
     }
 
     // Looks at both players anew. still: nothing moves, so that there is time for a finer heat map.
     refresh(still) {
       const { game } = this;
       this.frame += 1;
-      if (still) this.resolution(88);
-      else this.resolution(44);
+      this.resolution(still ? 88 : 44);
       if (still || this.frame % 2 || this.stale) this.opinion();
       this.now = this.pointPass.forward(game.evaluationNoise, SHOWN, false);
       if (!this.points) this.points = Float64Array.from(this.now);
@@ -115,6 +115,7 @@
     opinion() {
       const { game, values } = this;
       const count = values.length;
+      this.stale = false;
       const scores = this.heatPass.forward(this.places, count, false);
       const { loss } = game.settings;
       if (loss === "wasserstein") {
@@ -171,7 +172,8 @@
       c.fillRect(0, 0, side, side);
       if (this.show.heat) this.drawHeat(c, palette);
       this.drawModes(c, palette);
-      if (this.show.data) dots(c, this, this.data, this.data.length / 2, 1.7, palette.data);
+      const { data, points } = this.game.settings;
+      if (this.show.data && !(data === "draw" && !points)) dots(c, this, this.data, this.data.length / 2, 1.7, palette.data);
       if (this.show.sheet) this.drawSheet(c, palette);
       const scale = Math.max(0.72, Math.min(1.15, side / 480));
       dots(c, this, this.points, SHOWN, 2.4 * scale, palette.sample, 0.9, palette.halo);
