@@ -167,6 +167,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = top.parse_args(arguments)
     try:
         return options.run(options) or 0
+    except KeyboardInterrupt:
+        return 130
     except (ValueError, OSError) as error:
         print(f"gan-course: {error}", file=sys.stderr)
         return 1

@@ -7,7 +7,7 @@ import math
 import shutil
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +65,7 @@ def grade_notebook(
         ]
         isolation: dict[str, Any] = {}
     else:
-        results, isolation = grade_questions(submission, key, work, run, visible_only, seconds)
+        results, isolation = Judge(key, work, run, visible_only, seconds).questions(submission)
     report["points"] = number(sum(one["points"] for one in results))
     report["possible"] = number(sum(one["possible"] for one in results))
     report["questions"] = results
@@ -75,59 +75,88 @@ def grade_notebook(
     return report
 
 
-def grade_questions(
-    submission: Submission, key: Key, work: Path, run: Runner, visible_only: bool, seconds: float
-) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """Results of the coded questions, in order, and the isolation that was in force."""
-    results, wrong, isolation = [], set(), {}
-    for question in key.questions:
-        result, outcome = grade_question(submission, key, question, wrong, work, run, visible_only, seconds)
-        results.append(result)
-        if result["status"] != "right":
-            wrong.add(question.name)
-        isolation = isolation or (outcome.isolation if outcome else {})
-    return results, isolation
+@dataclasses.dataclass(frozen=True)
+class Judge:
+    """Judges questions against a key. The fields are the arguments of `grade_notebook`."""
+
+    key: Key
+    work: Path
+    run: Runner
+    visible_only: bool = False
+    seconds: float = QUESTION_SECONDS
+
+    def questions(self, submission: Submission) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+        """Results of the coded questions, in order, and the isolation that was in force."""
+        results, wrong, isolation = [], set(), {}
+        for question in self.key.questions:
+            result, outcome = self.question(submission, question, wrong)
+            results.append(result)
+            if result["status"] != "right":
+                wrong.add(question.name)
+            isolation = isolation or (outcome.isolation if outcome else {})
+        return results, isolation
+
+    def question(
+        self, submission: Submission, question: Question, wrong: set[str]
+    ) -> tuple[dict[str, Any], Outcome | None]:
+        """The result of one question, and how its notebook ran; None where there was nothing to run.
+
+        Where the student got wrong what it builds on, it is judged with our answers to that and with the
+        student's own, and the better result counts.
+        """
+        found = self.assembled(submission, question, wrong)
+        nothing = empty_result(
+            question, chosen(question, self.visible_only), absence(found, submission, question, self.key)
+        )
+        if found.untouched or (found.missing and not has_answer_cell(found)):
+            return nothing, None
+        result, outcome = self.judge(found, submission, question)
+        if found.missing and result["status"] == "error" and answer_error(outcome) is None:
+            return nothing, outcome
+        before = [name for name in self.key.needed(question.name) if name in wrong]
+        if before and result["status"] != "right":
+            result = self.another_chance(result, submission, question, before)
+        return result, outcome
+
+    def another_chance(
+        self, result: dict[str, Any], submission: Submission, question: Question, before: Sequence[str]
+    ) -> dict[str, Any]:
+        """The better result with the student's own wrong answers to the questions before."""
+        if not self.key.public:
+            found = self.assembled(submission, question, ())
+            second, _ = self.judge(found, submission, question)
+            return max(result, second, key=lambda one: one["points"])
+        hints = [f"{question.name} uses {name}, which is wrong: begin there" for name in before]
+        return result | {"messages": [*result["messages"], *hints]}
+
+    def assembled(self, submission: Submission, question: Question, wrong: Iterable[str]) -> Assembled:
+        return question_notebook(submission, self.key, question.name, wrong, self.visible_only)
+
+    def judge(
+        self, found: Assembled, submission: Submission, question: Question
+    ) -> tuple[dict[str, Any], Outcome]:
+        """Runs an assembled notebook, and says what it is worth."""
+        outcome = run_notebook(found.notebook, self.work, self.run, self.seconds)
+        source = "\n".join(cell.source for cell in submission.code)
+        checks = chosen(question, self.visible_only)
+        result = result_of(outcome, question, checks, source, private=not self.key.public)
+        unread = syntax_error(found) if result["status"] == "error" else ""
+        if unread:
+            told = f"as it stands, your cell stops: {unread}"
+            result["messages"] = [told]
+            for one in result["checks"]:
+                one["message"] = told if one["message"] else ""
+        return result, outcome
 
 
-def grade_question(
-    submission: Submission,
-    key: Key,
-    question: Question,
-    wrong: set[str],
-    work: Path,
-    run: Runner,
-    visible_only: bool,
-    seconds: float,
-) -> tuple[dict[str, Any], Outcome | None]:
-    """The result of one question.
-
-    Where the student got wrong what it builds on, it is judged with our answers to that and with the
-    student's own, and the better result counts.
-    """
-    checks = chosen(question, visible_only)
-    found = question_notebook(submission, key, question.name, wrong, visible_only)
-    names = " and ".join(found.missing or question.defines)
-    nowhere = f"no cell defines {names}: keep that name"
-    if messages.word(submission.homework) not in ("", key.homework):
-        nowhere += f" (the notebook says that it is {submission.homework})"
+def absence(found: Assembled, submission: Submission, question: Question, key: Key) -> str:
+    """What to say where there is no answer."""
     if found.untouched:
-        return empty_result(question, checks, f"{names} {messages.UNWRITTEN_YET}"), None
-    if found.missing and not has_answer_cell(found):
-        return empty_result(question, checks, nowhere), None
-    result, outcome = judge(found, submission, key, question, checks, work, run, seconds)
-    if found.missing and result["status"] == "error" and answer_error(outcome) is None:
-        return empty_result(question, checks, nowhere), outcome
-    if not key.public and result["status"] != "right" and wrong & set(key.needed(question.name)):
-        own = question_notebook(submission, key, question.name, (), visible_only)
-        second, _ = judge(own, submission, key, question, checks, work, run, seconds)
-        result = max(result, second, key=lambda one: one["points"])
-    if key.public:
-        result["messages"] += [
-            f"{question.name} uses {name}, which is wrong: begin there"
-            for name in key.needed(question.name)
-            if name in wrong and result["status"] != "right"
-        ]
-    return result, outcome
+        return f"{' and '.join(found.missing or question.defines)} {messages.UNWRITTEN_YET}"
+    told = f"no cell defines {' and '.join(found.missing)}: keep that name"
+    if messages.word(submission.homework) not in ("", key.homework):
+        told += f" (the notebook says that it is {submission.homework})"
+    return told
 
 
 def syntax_error(found: Assembled) -> str:
@@ -142,28 +171,6 @@ def syntax_error(found: Assembled) -> str:
             except (ValueError, RecursionError, MemoryError):
                 return "SyntaxError"
     return ""
-
-
-def judge(
-    found: Assembled,
-    submission: Submission,
-    key: Key,
-    question: Question,
-    checks: Sequence[Check],
-    work: Path,
-    run: Runner,
-    seconds: float,
-) -> tuple[dict[str, Any], Outcome]:
-    outcome = run_notebook(found.notebook, work, run, seconds)
-    source = "\n".join(cell.source for cell in submission.code)
-    result = result_of(outcome, question, checks, source, private=not key.public)
-    unread = syntax_error(found) if result["status"] == "error" else ""
-    if unread:
-        told = f"as it stands, your cell stops: {unread}"
-        result["messages"] = [told]
-        for one in result["checks"]:
-            one["message"] = told if one["message"] else ""
-    return result, outcome
 
 
 def run_notebook(notebook: NotebookNode, work: Path, run: Runner, seconds: float) -> Outcome:
@@ -314,7 +321,6 @@ def complete(key: Key, run: PlainRunner, seconds: float = QUESTION_SECONDS) -> K
 
 
 def complete_question(key: Key, question: Question, run: PlainRunner, seconds: float) -> Question:
-    started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="gan-course-key-") as folder:
         path = Path(folder) / "reference.ipynb"
         path.write_text(json.dumps(reference_notebook(key, question.name)), encoding="utf-8")
@@ -326,7 +332,7 @@ def complete_question(key: Key, question: Question, run: PlainRunner, seconds: f
         dataclasses.replace(check, reference=reference_of(key, check, told.get(CHECK + check.id)))
         for check in question.checks
     )
-    return dataclasses.replace(question, checks=checks, seconds=round(time.monotonic() - started, 2))
+    return dataclasses.replace(question, checks=checks)
 
 
 def reference_of(key: Key, check: Check, told: dict[str, Any] | None) -> tuple[dict[str, Any], ...]:

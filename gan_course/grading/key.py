@@ -34,7 +34,7 @@ class Check:
 
 @dataclasses.dataclass(frozen=True)
 class Question:
-    """A coded question. `solution` is "" in the students' key; `seconds` is what the reference took."""
+    """A coded question. `solution` is "" in the students' key."""
 
     name: str
     cell: str
@@ -42,7 +42,6 @@ class Question:
     scaffold: str
     solution: str
     checks: tuple[Check, ...]
-    seconds: float = 0.0
 
     @property
     def points(self) -> float:
@@ -87,10 +86,7 @@ class Key:
     @functools.cached_property
     def digest(self) -> str:
         """Changes when anything in the key changes that bears on a grade."""
-        told = to_json(self)
-        for question in told["questions"]:
-            del question["seconds"]
-        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+        return hashlib.sha256(json.dumps(to_json(self), sort_keys=True).encode()).hexdigest()
 
     @functools.cached_property
     def given(self) -> frozenset[str]:
@@ -121,9 +117,7 @@ class Key:
     def of_students(self) -> "Key":
         """The students' key: visible checks, sealed values, no reference answer, no rubric."""
         questions = tuple(
-            dataclasses.replace(
-                question, solution="", checks=tuple(map(sealed, shown(question))), seconds=0.0
-            )
+            dataclasses.replace(question, solution="", checks=tuple(map(sealed, shown(question))))
             for question in self.questions
         )
         reports = tuple(dataclasses.replace(report, criteria=()) for report in self.reports)

@@ -14,8 +14,7 @@ from typing import Any
 
 from gan_course.grading import key as keys
 from gan_course.grading import release
-from gan_course.grading.assemble import question_notebook
-from gan_course.grading.grade import QUESTION_SECONDS, complete, judge
+from gan_course.grading.grade import QUESTION_SECONDS, Judge, complete
 from gan_course.grading.key import Key, Question
 from gan_course.grading.notebooks import Answer, Source, Submission, read_source
 from gan_course.grading.plain import PlainRunner
@@ -123,10 +122,9 @@ class Trial:
         """The result of a question, where some answers replace the reference ones."""
         cells = [Answer(answers.get(one.name, one.solution), one.cell) for one in self.key.questions]
         submission = Submission(tuple(cells))
-        found = question_notebook(submission, self.key, question.name)
         with tempfile.TemporaryDirectory(prefix="gan-course-verify-") as work:
-            details = (question, question.checks, Path(work), self.run, self.seconds)
-            result, _ = judge(found, submission, self.key, *details)
+            judge = Judge(self.key, Path(work), self.run, seconds=self.seconds)
+            result, _ = judge.judge(judge.assembled(submission, question, ()), submission, question)
         return result
 
     def solution(self) -> Iterator[str]:
