@@ -478,7 +478,7 @@
       const rounds = history.map((r) => r.round);
       const { of } = history[history.length - 1];
       GP.drawCurves(canvas("modes"), theme, [
-        { values: history.map((r) => r.modes), rounds, colour: "generator", thin: true },
+        { values: history.map((r) => r.modes), rounds, colour: "generator" },
       ], last, { low: 0, high: of, ticks: [[0, "0"], [of / 2, String(of / 2)], [of, String(of)]].filter(([v]) => Number.isInteger(v)) });
       const known = history.filter((r) => Number.isFinite(r.wasserstein));
       GP.drawCurves(canvas("distances"), theme, [

@@ -62,7 +62,7 @@
       settings: { rateD: 0.00004, rateG: 0.002 },
       rounds: 800,
       text: "The discriminator learns fifty times more slowly. The generator puts everything where <em>D</em> says “real” " +
-        "just now: one or two circles of eight. Both costs stand still at log 2 and log 4, as if all were well.",
+        "just now: one to three circles of eight. Both costs stand still at log 2 and log 4, as if all were well.",
     },
     strong: {
       title: "Discriminator too strong",
@@ -76,7 +76,7 @@
       settings: { beta: 0.9, rateD: 0.01, rateG: 0.01, batch: 64 },
       rounds: 800,
       text: "Large steps and much momentum. The generator runs to a circle, <em>D</em> learns to reject it, and the chase " +
-        "goes on: the samples visit every circle and stay in none. Both costs swing.",
+        "goes on: the samples visit one circle after another and stay in none. Both costs swing.",
     },
     wasserstein: {
       title: "Wasserstein saves it",

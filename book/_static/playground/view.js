@@ -339,7 +339,8 @@
 
   // ---- curves -------------------------------------------------------------------------------------------
 
-  // lines: [{values, rounds, colour, dash}]; options: low, high, log, ticks [[value, text], ...], level.
+  // lines: [{values, rounds, colour, dash}], rounds only where it is not every one; options: low, high, log,
+  // ticks: [[value, text], ...], level: the tick that is dotted.
   function drawCurves(canvas, theme, lines, last, options) {
     const palette = PALETTES[theme];
     const [width, height] = [canvas.clientWidth, canvas.clientHeight];
@@ -375,12 +376,11 @@
     c.fillText(String(last), width - right, height - 6);
     c.textAlign = "left";
     c.fillText("round 0", left, height - 6);
-    for (const { values, rounds, colour, dash, thin } of lines) {
+    for (const { values, rounds, colour, dash } of lines) {
       c.strokeStyle = palette[colour];
-      const columns = thin ? 0 : 1;
       c.setLineDash(dash || []);
       c.lineJoin = "round";
-      if (values.length > 2 * (width - left)) drawBand(c, values, x, y, width - left - right, columns);
+      if (!rounds && values.length > 2 * (width - left)) drawBand(c, values, x, y, width - left - right);
       else {
         c.lineWidth = 1.8;
         c.beginPath();
@@ -399,7 +399,8 @@
   }
 
   // Many values: for each pixel the span they cover, pale, and their mean.
-  function drawBand(c, values, x, y, pixels) {
+  function drawBand(c, values, x, y, columns) {
+    const pixels = Math.floor(columns);
     const size = values.length / pixels;
     const means = [];
     c.globalAlpha = 0.25;

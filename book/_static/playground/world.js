@@ -130,7 +130,7 @@
     return { covered, modes: covered.filter(Boolean).length, of: modes.length, good: good / count };
   }
 
-  // Abramowitz & Stegun 1964, 7.1.26, refined to double precision by a series would be idle here: error 1.5e-7.
+  // Abramowitz & Stegun 1964, formula 7.1.26; its error is below 1.5e-7.
   function erf(x) {
     const t = 1 / (1 + 0.3275911 * Math.abs(x));
     const y = ((((1.061405429 * t - 1.453152027) * t + 1.421413741) * t - 0.284496736) * t + 0.254829592) * t;
