@@ -78,31 +78,24 @@ def add_release(actions: Any) -> None:
 
 def run_release(options: argparse.Namespace) -> None:
     from gan_course.grading import release
+    from gan_course.grading.verify import reference
 
+    if options.unverified:
+        print("NOT VERIFIED: nobody knows whether the checks tell right from wrong", file=sys.stderr)
+    refused = []
     for folder in chosen_folders(options.name, options.homework):
+        found = reference(folder) if options.unverified else verified(folder)
+        if found.problems and not options.unverified:
+            refused.append(f"{folder}: {problems_in_words(len(found.problems))}")
+            continue
         part = folder.name if options.name == "all" else "."
-        found = verified(folder, options.unverified)
         release.write_release(found.source, found.key, options.to / part)
         print(f"  for students: {options.to / part}")
         if options.key:
             release.write_key(found.source, found.key, options.key / part)
             print(f"  the key, for the instructor only: {options.key / part}")
-
-
-def verified(folder: Path, unverified: bool) -> Any:
-    """A homework that has been verified, or is asked for without."""
-    from gan_course.grading import catch_rates
-    from gan_course.grading.verify import reference, verify
-
-    if unverified:
-        print("NOT VERIFIED: nobody knows whether the checks tell right from wrong", file=sys.stderr)
-        return reference(folder)
-    found = verify(folder)
-    print_verified(found)
-    if found.problems:
-        raise ValueError(f"{folder} is not released: {problems_in_words(len(found.problems))}")
-    catch_rates.update(folder.parent, catch_rates.of(found))
-    return found
+    if refused:
+        raise ValueError("not released: " + "; ".join(refused))
 
 
 # ---- verify --------------------------------------------------------------------------------------
@@ -118,19 +111,25 @@ def add_verify(actions: Any) -> None:
 
 
 def run_verify(options: argparse.Namespace) -> None:
+    problems = sum(
+        len(verified(folder, options.nbval).problems)
+        for folder in chosen_folders(options.name, options.homework)
+    )
+    if problems:
+        raise ValueError(problems_in_words(problems))
+
+
+def verified(folder: Path, nbval: bool = False) -> Any:
+    """What came out of verifying a homework: printed, and published where there is no problem."""
     from gan_course.grading import catch_rates
     from gan_course.grading.runner import NbvalRunner
     from gan_course.grading.verify import verify
 
-    problems = 0
-    for folder in chosen_folders(options.name, options.homework):
-        found = verify(folder, NbvalRunner() if options.nbval else None)
-        print_verified(found)
-        problems += len(found.problems)
-        if not found.problems:
-            catch_rates.update(folder.parent, catch_rates.of(found))
-    if problems:
-        raise ValueError(problems_in_words(problems))
+    found = verify(folder, NbvalRunner() if nbval else None)
+    print_verified(found)
+    if not found.problems:
+        catch_rates.update(folder.parent, catch_rates.of(found))
+    return found
 
 
 def problems_in_words(count: int) -> str:

@@ -20,6 +20,8 @@ NAMES = {NEW_MOUNT: "mount", NEW_PID: "pid", NEW_NET: "network", NEW_IPC: "ipc",
 READ_ONLY, NO_SUID, NO_DEV, REMOUNT, BIND, RECURSIVE, PRIVATE = 1, 2, 4, 32, 4096, 16384, 1 << 18
 DETACH = 2
 SET_DEATH_SIGNAL, SET_SUBREAPER, SET_NO_NEW_PRIVILEGES, DROP_FROM_BOUNDING_SET = 1, 36, 38, 24
+SET_DUMPABLE = 4
+CHOWN, SET_GROUP, SET_USER = 0, 6, 7  # capabilities
 SYS_MOUNT_SETATTR, AT_RECURSIVE = 442, 0x8000  # the number is the same on every architecture
 
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
@@ -91,15 +93,15 @@ def unshare(outside_user: int | None) -> dict:
         try:
             call("unshare", flags)
             return {"namespaces": sorted(NAMES.values())}
-        except OSError:
-            pass  # root without its powers, as in a container: as any user then
+        except OSError:  # root without its powers, as in a container: as any user then
+            change_user(outside_user)
+            call("prctl", SET_DUMPABLE, 1, 0, 0, 0)  # else /proc/self/uid_map is still root's
     uid, gid = os.geteuid(), os.getegid()
     try:
         call("unshare", flags | NEW_USER)
-        inside = INSIDE_USER if outside_user is None else 0
         Path("/proc/self/setgroups").write_text("deny")
-        Path("/proc/self/uid_map").write_text(f"{inside} {uid} 1")
-        Path("/proc/self/gid_map").write_text(f"{inside} {gid} 1")
+        Path("/proc/self/uid_map").write_text(f"{INSIDE_USER} {uid} 1")
+        Path("/proc/self/gid_map").write_text(f"{INSIDE_USER} {gid} 1")
     except OSError as error:
         return {"namespaces": [], "why_not": str(error)}
     return {"namespaces": sorted([*NAMES.values(), "user"])}
@@ -210,12 +212,26 @@ def hide(root: Path, path: Path) -> None:
 # ---- privileges ------------------------------------------------------------------------------------------
 
 
+def may_change_user() -> bool:
+    """Whether this process is root with the powers that it takes."""
+    if os.geteuid() != 0 or not on_linux():
+        return False
+    with contextlib.suppress(OSError, IndexError, ValueError):
+        powers = int(Path("/proc/self/status").read_text().split("CapEff:")[1].split()[0], 16)
+        return all(powers >> power & 1 for power in (CHOWN, SET_GROUP, SET_USER))
+    return False
+
+
+def change_user(user: int) -> None:
+    os.setgroups([])
+    os.setresgid(user, user, user)
+    os.setresuid(user, user, user)
+
+
 def become(user: int | None) -> None:
     """Another user for good (root only), and no way to gain a privilege by any program that is started."""
-    if user is not None:
-        os.setgroups([])
-        os.setresgid(user, user, user)
-        os.setresuid(user, user, user)
+    if user is not None and os.getuid() != user:
+        change_user(user)
     if not on_linux():
         return
     with contextlib.suppress(OSError):

@@ -36,9 +36,11 @@ from gan_course.grading import jail  # noqa: E402
 from gan_course.grading.limits import MIB, Limits, tasks_of_user  # noqa: E402
 
 FIRST_USER = 2_000_000_000  # as root: every kernel runs as a user of its own, that owns nothing
-INTERVAL = 0.05  # seconds between two looks at memory and processes
+INTERVAL = 0.1  # seconds between two looks at memory and processes
 LONGEST_REQUEST = 65536
+LISTS_CHILDREN = Path("/proc/thread-self/children").exists()
 
+KEYS = "keys"  # the part of the course's cache that no kernel may see
 PLAN, NURSERY, RECORD = "GAN_COURSE_PLAN", "GAN_COURSE_NURSERY", "GAN_COURSE_RECORD"
 
 
@@ -175,13 +177,13 @@ class Guard:
                 f"connection file {self.connection} is not in the sandbox's folder {plan['run']}"
             )
         self.limits = Limits(**plan["limits"])
-        self.user = FIRST_USER + os.getpid() if os.geteuid() == 0 else None
+        self.user = FIRST_USER + os.getpid() if jail.may_change_user() else None
         self.resident_at_start = resident(os.getpid())
         self.peak = 0
 
     def run(self) -> None:
         user = os.getuid() if self.user is None else self.user
-        scratch = Path(tempfile.mkdtemp(prefix="gan-course-"))
+        scratch = Path(tempfile.mkdtemp(prefix="s", dir=self.plan["run"]))
         for folder in (scratch, self.connection.parent):
             os.chown(folder, user, user if self.user is not None else -1)
             folder.chmod(0o700)
@@ -252,7 +254,7 @@ def signal_kernel(first: int, number: int) -> None:
     """To the kernel proper: `first` forked the first process of the namespace, and that one the kernel."""
     process = first
     for _ in range(2):
-        below = children(process)
+        below = children(process) if LISTS_CHILDREN else descendants(process)
         if not below:
             return
         process = below[0]
@@ -274,12 +276,12 @@ def end_descendants() -> None:
 
 
 def children(process: int) -> list[int]:
-    """Process numbers of the children, in the order in which they were started."""
-    try:
-        text = Path(f"/proc/{process}/task/{process}/children").read_text()
-        return sorted(int(number) for number in text.split())
-    except OSError:
-        return [child for child, parent in parents().items() if parent == process]
+    """Process numbers of the children of all threads, in rising order; where the kernel lists them."""
+    found: list[int] = []
+    for listed in Path(f"/proc/{process}/task").glob("*/children"):
+        with contextlib.suppress(OSError):
+            found += map(int, listed.read_text().split())
+    return sorted(found)
 
 
 def parents() -> dict[int, int]:
@@ -293,8 +295,16 @@ def parents() -> dict[int, int]:
 
 def descendants(process: int) -> list[int]:
     """All processes below `process`, at any depth."""
+    below: list[int] = []
+    if LISTS_CHILDREN:  # much cheaper than to look at every process of the machine
+        waiting = [process]
+        while waiting:
+            found = children(waiting.pop())
+            below += found
+            waiting += found
+        return below
     found = parents()
-    below, level = [], {process}
+    level = {process}
     while level:
         level = {child for child, parent in found.items() if parent in level}
         below += level
@@ -330,18 +340,18 @@ def lock_in(
         isolation = {"namespaces": []}
         if plan["namespaces"]:
             isolation = jail.unshare(user)
+            jail.die_with_parent()  # a change of user forgets it
         first = os.fork()
         if first:
             os.close(telling)
             os._exit(wait_for(first))
         jail.die_with_parent()
         isolated = bool(isolation["namespaces"])
-        inside_user = (
-            jail.INSIDE_USER if user is None and isolated else (os.getuid() if user is None else user)
-        )
+        own_user = user is not None
+        if "user" in isolation["namespaces"]:
+            user = None  # it is that user already, and inside goes by another number
+        inside_user = jail.INSIDE_USER if "user" in isolation["namespaces"] else user or os.getuid()
         if isolated:
-            if "user" in isolation["namespaces"] and user is not None:
-                user, inside_user = None, 0  # a root without powers keeps the only user that it has
             try:
                 jail.build_root(plan, connection.parent, inside_user)
                 isolation["root"] = "read-only, Python and the system's libraries only"
@@ -352,19 +362,37 @@ def lock_in(
                 isolated = False
         else:
             isolation["root"] = "the machine's"
-        isolation["user"] = "one of its own" if user is not None else "the grader's"
+        if not isolated and user is not None and not all(map(open_to_others, plan["visible"])):
+            for path in (scratch, connection.parent, connection):  # another user could not read Python
+                os.chown(path, os.getuid(), os.getgid())
+            user, own_user = None, False
+        isolation["user"] = "one of its own" if own_user else "the grader's"
         isolation["limits"] = vars(limits) | {}
         os.write(telling, json.dumps(isolation, sort_keys=True).encode() + b"\n")
+        ours, theirs = socket.socketpair()
         kernel = os.fork()
         if kernel == 0:
-            os.close(telling)
-            start_kernel(connection, limits, user, scratch, plan)
+            ours.close()
+            start_kernel(connection, limits, user, scratch, plan, theirs)
+        theirs.close()
+        if ours.recv(1) and isolated:  # its sockets are there: it needs to write nothing more in that folder
+            jail.make_read_only(connection.parent)
+        with contextlib.suppress(OSError):
+            ours.send(b"!")
+        ours.close()
         report_end(kernel, telling)
     except BaseException as error:
         with contextlib.suppress(OSError):
             write_all(telling, {"ended": {"failed": f"{type(error).__name__}: {error}"}})
     finally:
         os._exit(1)
+
+
+def open_to_others(path: str) -> bool:
+    """Whether any user may go to that folder and read there."""
+    with contextlib.suppress(OSError):
+        return all(one.stat().st_mode & 0o001 for one in (Path(path), *Path(path).parents))
+    return False
 
 
 def wait_for(child: int) -> int:
@@ -389,7 +417,9 @@ def write_all(descriptor: int, content: dict) -> None:
     os.write(descriptor, json.dumps(content).encode() + b"\n")
 
 
-def start_kernel(connection: Path, limits: Limits, user: int | None, scratch: Path, plan: dict) -> None:
+def start_kernel(
+    connection: Path, limits: Limits, user: int | None, scratch: Path, plan: dict, first: socket.socket
+) -> None:
     """In the last child: gives everything up, then runs ipykernel. Never returns."""
     status = 1
     try:
@@ -398,8 +428,12 @@ def start_kernel(connection: Path, limits: Limits, user: int | None, scratch: Pa
         nothing = os.open(os.devnull, os.O_RDWR)
         for descriptor in (0, 1) if plan["debug"] else (0, 1, 2):
             os.dup2(nothing, descriptor)
-        os.closerange(3, 4096)
-        environment = plan["environment"] | {"HOME": str(scratch), "TMPDIR": str(scratch)}
+        os.dup2(first.fileno(), 3)
+        first.detach()
+        os.closerange(4, 4096)
+        first = socket.socket(fileno=3)
+        places = {"HOME": scratch, "TMPDIR": scratch, "GAN_COURSE_CACHE": scratch / "cache"}
+        environment = plan["environment"] | {name: str(place) for name, place in places.items()}
         os.environ.clear()
         os.environ.update(environment)
         os.chdir(scratch)
@@ -412,7 +446,7 @@ def start_kernel(connection: Path, limits: Limits, user: int | None, scratch: Pa
         jail.become(user)
         jail.die_with_parent()  # a change of user forgets it
         link_cache(plan.get("cache"), scratch)
-        run_ipykernel(str(connection))
+        run_ipykernel(str(connection), first)
         status = 0
     except SystemExit as ended:
         status = ended.code if isinstance(ended.code, int) else 1
@@ -429,13 +463,13 @@ def link_cache(cache: str | None, scratch: Path) -> None:
     if cache is None or not Path(cache).is_dir():
         return
     for path in sorted(Path(cache).rglob("*"))[:1000]:
-        if path.is_file():
+        if path.is_file() and KEYS not in path.relative_to(cache).parts:
             link = scratch / "cache" / path.relative_to(cache)
             link.parent.mkdir(parents=True, exist_ok=True)
             link.symlink_to(path)
 
 
-def run_ipykernel(connection_file: str) -> None:
+def run_ipykernel(connection_file: str, first: socket.socket) -> None:
     """A kernel that publishes what is displayed, and limits what is printed."""
     import random
 
@@ -453,6 +487,9 @@ def run_ipykernel(connection_file: str) -> None:
     application.initialize(
         ["-f", connection_file, "--HistoryManager.enabled=False", "--InteractiveShell.xmode=Plain"]
     )
+    first.send(b"!")  # the sockets are there
+    first.recv(1)  # and the folder they lie in is closed
+    first.close()
     application.start()
 
 

@@ -6,9 +6,11 @@ Only the standard library: the launcher of the sandbox reads this before any pac
 import contextlib
 import dataclasses
 import resource
+import sys
 from pathlib import Path
 
 MIB = 2**20
+LIBRARIES = 4096 * MIB
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,7 +33,9 @@ class Limits:
 
         `tasks_already`: processes and threads that count against the same limit and are not ours.
         """
-        address_space = address_space_now() + self.memory_mib * MIB
+        # PyTorch maps some gigabytes that it does not use; what is used the guard watches as well
+        libraries = 0 if "torch" in sys.modules else LIBRARIES
+        address_space = address_space_now() + libraries + self.memory_mib * MIB
         wanted = {
             resource.RLIMIT_AS: address_space,
             resource.RLIMIT_FSIZE: self.file_mib * MIB,

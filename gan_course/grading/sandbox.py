@@ -30,10 +30,30 @@ from gan_course.grading.outcomes import Outcome
 from gan_course.grading.runner import CELL_SECONDS, read_results
 
 KERNEL = "gan-course-sandbox"
+PREFIX = "gan-course-"  # of the folder's name
 PRELOAD = ("ipykernel.kernelapp", "ipykernel.ipkernel", "gan_course.grading.quiet")
 GRADER_MEMORY = 1536 * MIB  # what a process that reads a kernel's messages may take
 STDERR = 4000  # letters of the runner's own trouble that are kept
 KEPT_VARIABLES = ("LANG", "LC_ALL", "PATH", "SYSTEMROOT", "TZ")
+
+
+def clear_away(parent: Path) -> None:
+    """Removes folders of our own whose process was killed."""
+    for folder in parent.glob(f"{PREFIX}*"):
+        with contextlib.suppress(OSError, ValueError):
+            process = int((folder / "pid").read_text())
+            if folder.stat().st_uid == os.getuid() and not folder.is_symlink() and not alive(process):
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def kernel_environment() -> dict[str, str]:
@@ -53,7 +73,6 @@ def kernel_environment() -> dict[str, str]:
         "CUDA_VISIBLE_DEVICES": "",
         "GAN_COURSE_FAST": "1",
         "GAN_COURSE_PROGRESS": "0",
-        "GAN_COURSE_CACHE": "/tmp/scratch/cache",
     }
 
 
@@ -75,6 +94,7 @@ class Sandbox:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.address = folder / "home" / secrets.token_hex(8)  # of the nursery; a kernel cannot know it
         self.nursery: subprocess.Popen | None = None
 
     @classmethod
@@ -99,11 +119,14 @@ class Sandbox:
             cache: the course's own cache, shown to kernels read-only.
         """
         # a short name: the paths of sockets may have about a hundred letters
-        folder = Path(tempfile.mkdtemp(prefix="gc-", dir="/tmp" if Path("/tmp").is_dir() else None)).resolve()
+        parent = Path("/tmp" if Path("/tmp").is_dir() else tempfile.gettempdir())
+        clear_away(parent)
+        folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent)).resolve()
         folder.chmod(0o711)
+        (folder / "pid").write_text(str(os.getpid()))
         visible = visible_folders()
         if cache is not None and cache.is_dir():
-            visible.append(str(cache.resolve()))
+            visible += [str(one) for one in cache.resolve().iterdir() if one.name != launcher.KEYS]
         (folder / "root").mkdir()
         (folder / "run").mkdir(mode=0o711)
         (folder / "home").mkdir(mode=0o700)
@@ -120,14 +143,14 @@ class Sandbox:
             "cache": str(cache.resolve()) if cache is not None and cache.is_dir() else None,
         }
         write_json(folder / "plan.json", plan)
+        sandbox = cls(folder)
         spec = folder / "jupyter/kernels" / KERNEL
         spec.mkdir(parents=True)
         script = str(Path(launcher.__file__))
         command = [sys.executable, "-P", "-s", "-S", script, "{connection_file}"]
-        variables = {launcher.PLAN: str(folder / "plan.json"), launcher.NURSERY: str(folder / "nursery")}
+        variables = {launcher.PLAN: str(folder / "plan.json"), launcher.NURSERY: str(sandbox.address)}
         content = {"argv": command, "display_name": "Sandbox", "language": "python", "env": variables}
         write_json(spec / "kernel.json", content | {"metadata": {"debugger": False}})
-        sandbox = cls(folder)
         if nursery:
             try:
                 sandbox.start_nursery(script)
@@ -144,7 +167,7 @@ class Sandbox:
                 "-s",
                 script,
                 "--serve",
-                self.folder / "nursery",
+                self.address,
                 self.folder / "plan.json",
             ],
             stdin=subprocess.PIPE,
