@@ -856,6 +856,22 @@ def test_without_javascript_the_picture_stays(visit):
         browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
 
 
+def test_the_directive_finds_its_files(tmp_path, monkeypatch):
+    from sphinx.cmd.build import main
+
+    monkeypatch.setenv("COURSE_EXECUTED", str(tmp_path / "executed"))
+    (tmp_path / "part").mkdir()
+    (tmp_path / "conf.py").write_text('extensions = ["myst_parser", "course_book"]\n')
+    (tmp_path / "index.md").write_text("# A book\n\n```{toctree}\npart/page\n```\n")
+    page = "# A page\n\n```{playground}\n:start: story=collapse&seed=3\n:invitation: Open <it>\n```\n"
+    (tmp_path / "part/page.md").write_text(page)
+    assert main(["-q", "-W", "-b", "html", str(tmp_path), str(tmp_path / "out")]) == 0
+    built = (tmp_path / "out/part/page.html").read_text(encoding="utf-8")
+    assert 'src="../_static/playground/loader.js"' in built
+    assert 'data-start="story=collapse&amp;seed=3"' in built
+    assert "Open &lt;it&gt;" in built
+
+
 def test_a_script_that_does_not_load_is_told(visit, site):
     script = site / "_static/playground/view.js"
     kept = script.read_bytes()

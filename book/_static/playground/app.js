@@ -390,6 +390,8 @@
       this.lastFrame = now;
       if (!this.visible) return;
       if (gap < 1000) this.gap += 0.05 * (gap - this.gap);
+      if (this.gap > 33) this.plane.thrifty = true;
+      else if (this.gap < 20) this.plane.thrifty = false;
       const travelling = this.plane.from !== null;
       if (this.playing) this.move(now);
       if (travelling || this.plane.from) {

@@ -48,6 +48,7 @@
       this.frame = 0;
       this.show = { heat: true, sheet: true, arrows: true, data: true };
       this.side = 0;
+      this.thrifty = false; // on a slow machine: a coarser heat map, computed less often
     }
 
     // Everything that depends on the game's sizes.
@@ -101,8 +102,8 @@
     refresh(still) {
       const { game } = this;
       this.frame += 1;
-      this.resolution(still ? 88 : 44);
-      if (still || this.frame % 2 || this.stale) this.opinion();
+      this.resolution(still ? 88 : this.thrifty ? 32 : 44);
+      if (still || this.stale || this.frame % (this.thrifty ? 4 : 2) === 0) this.opinion();
       this.now = this.pointPass.forward(game.evaluationNoise, SHOWN, false);
       if (!this.points) this.points = Float64Array.from(this.now);
       else if (!this.from) this.points.set(this.now);
