@@ -61,8 +61,9 @@
       title: "Mode collapse",
       settings: { rateD: 0.00004, rateG: 0.002 },
       rounds: 800,
-      text: "The discriminator learns fifty times more slowly. The generator puts everything where <em>D</em> says “real” " +
-        "just now: one to three circles of eight. Both costs stand still at log 2 and log 4, as if all were well.",
+      text: "The discriminator learns fifty times more slowly than the generator. Its opinion is so faint that the heat " +
+        "map stays white, and the generator runs to wherever it is best just now: one to three circles of eight. Both " +
+        "costs stand still at log 2 and log 4, as if all were well.",
     },
     strong: {
       title: "Discriminator too strong",
