@@ -39,7 +39,7 @@ book: $(READY)  ## execute the chapters and build the book
 	@$(BIN)/python book/build.py
 
 test: lint unit book  ## lint, unit tests, the book with its notebooks, and what a browser sees of it
-	@$(BIN)/python -m pytest -n auto --dist loadfile -m "(book or browser) and not slow" tests
+	@$(BIN)/python -m pytest -n auto --dist worksteal -m "(book or browser) and not slow" tests
 
 lint: $(READY)
 	@$(BIN)/ruff check -q && $(BIN)/ruff format --check -q || { \

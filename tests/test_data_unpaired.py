@@ -169,3 +169,24 @@ def test_the_middle_of_images_on_disk(tmp_path):
         picture(tmp_path / f"{k}.png", 10 * k)
     streamed = data.load(tmp_path, image_size=16, memory_limit=0)
     assert data.centre(streamed, 10).batch([2])["image"].shape == (1, 3, 10, 10)
+
+
+def test_two_domains_joined_say_which_an_image_is_of_and_share_what_both_have_names_for():
+    def mapped(name, map_names, value):
+        images = numbered(name, 2)
+        maps = torch.full((2, 8, 8), value, dtype=torch.uint8)
+        return data.ImageSet(name, images.tensors | {"label_map": maps}, map_names=map_names)
+
+    a = mapped("a", ("background", "skin", "ink", "hair"), 2)
+    b = mapped("b", ("background", "hair", "skin"), 1)
+    one = data.joined(data.UnpairedSet(a, b))
+    assert one.class_names == ("a", "b")
+    assert one.tensors["label"].tolist() == [0, 0, 1, 1]
+    assert one.map_names == ("background", "skin", "hair", "other")
+    assert one.tensors["label_map"][:, 0, 0].tolist() == [3, 3, 2, 2]  # ink is other; hair has a new number
+
+
+def test_domains_without_label_maps_are_joined_without():
+    one = data.joined(data.UnpairedSet(numbered("low", 2), numbered("high", 3, first=100)))
+    assert set(one.tensors) == {"image", "label"}
+    assert values(one.batch([1, 2])["image"]) == [1, 100]

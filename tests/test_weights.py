@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from gan_course import data, metrics, weights
+from gan_course.weights import __main__ as weights_recipes
 from gan_course.weights.__main__ import GENERATORS, RECIPES
 
 
@@ -125,3 +126,42 @@ def test_faces_from_label_maps_show_what_the_maps_say(name):
     )
     assert made >= 0.85 * real
     assert made / real == pytest.approx(card["metrics"]["share of the true faces' mean IoU"], abs=0.03)
+
+
+UNPAIRED = ["cyclegan", "munit", "stargan", "ugatit", "unit"]
+
+
+@pytest.mark.parametrize("name", UNPAIRED)
+def test_every_unpaired_translator_had_the_same_faces_and_as_many_moves(name):
+    card, reference = weights.card(f"{name}-faces"), weights.card("ugatit-faces")
+    settings = card["settings"]
+    moves = settings["steps"] // card["config"].get("critic_steps", 1)
+    assert moves == reference["settings"]["steps"]
+    # a batch holds two faces of each style, or four of whichever
+    assert settings["batch_size"] == (4 if name == "stargan" else 2)
+    assert card["config"]["image_size"] == 64
+
+
+@pytest.mark.parametrize("name", ["cyclegan", "ugatit"])
+def test_faces_of_either_style_are_redrawn_in_the_other_and_stay_who_they_were(name):
+    method, card = weights.load(f"{name}-faces")
+    faces = data.load("faces", domains=weights_recipes.STYLES, image_size=64, count=200, seed=1)
+    people = data.joined(faces).batch(torch.arange(400))
+    classifier, _ = weights.load("style-classifier")
+    for source, direction in enumerate(("AtoB", "BtoA")):
+        rows = slice(200 * source, 200 * (source + 1))
+        made = method.translate(people["image"][rows], direction)
+        read = metrics.predict(classifier, weights_recipes.greyed(made))
+        assert (read == 1 - source).double().mean() >= 0.95
+        kept = weights_recipes.kept(made, people["label_map"][rows])
+        assert kept["IoU of the hair"] > kept["IoU of the hair, other faces"] + 0.03
+        assert kept["IoU of the head"] > kept["IoU of the head, other faces"]
+        assert kept["IoU of the hair"] == pytest.approx(
+            card["metrics"][direction]["IoU of the hair"], abs=0.04
+        )
+
+
+def test_the_judge_of_styles_sees_no_colour():
+    images = torch.rand(2, 3, 4, 4)
+    assert torch.allclose(weights_recipes.greyed(images), images.mean(1, keepdim=True))
+    assert weights.card("style-classifier")["metrics"]["accuracy"] >= 0.99

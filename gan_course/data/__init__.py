@@ -22,6 +22,7 @@ from gan_course.data.image_set import (
     epoch_order,
     paint,
 )
+from gan_course.data.unpaired import joined
 
 __all__ = [
     "FolderReport",
@@ -34,6 +35,7 @@ __all__ = [
     "check_folder",
     "describe",
     "epoch_order",
+    "joined",
     "load",
     "names",
     "paint",

@@ -2,8 +2,14 @@
 
 from pathlib import Path
 
+import torch
+from torch import Tensor
+
 from gan_course.data import faces, folders
-from gan_course.data.image_set import UnpairedSet
+from gan_course.data.image_set import ImageSet, UnpairedSet
+
+OTHER = "other"
+"""The class of what only one of two domains has a name for."""
 
 
 def load_faces(domains: tuple[str, str], count: int = 5000, seed: int = 0, **options) -> UnpairedSet:
@@ -41,3 +47,34 @@ def load_folders(path: str | Path, split: str = "train", **options) -> UnpairedS
                 f"{root} has no folder {split}{domain}; unpaired images lie in {split}A and {split}B"
             )
     return UnpairedSet(*(folders.load(root / f"{split}{domain}", **options) for domain in "AB"))
+
+
+def joined(domains: UnpairedSet) -> ImageSet:
+    """Both domains as one set whose "label" says which an image is of: 0 for A, 1 for B.
+
+    Where both have label maps, the set has them too, with the classes that both know, in the order of A, and
+    "other" for the rest. This is what a judge of styles, a segmenter of both, or a StarGAN learns from.
+    """
+    both = (domains.a, domains.b)
+    tensors = {
+        "image": torch.cat([some.tensors["image"] for some in both]),
+        "label": torch.arange(2).repeat_interleave(torch.tensor([len(some) for some in both])),
+    }
+    names: tuple[str, ...] = ()
+    if all("label_map" in some.tensors for some in both):
+        names = (*(name for name in domains.a.map_names if name in domains.b.map_names), OTHER)
+        tensors["label_map"] = torch.cat([renumbered(some, names) for some in both])
+    return ImageSet(
+        domains.name,
+        tensors,
+        class_names=tuple(some.name for some in both),
+        map_names=names,
+        credit="; ".join(dict.fromkeys(some.credit for some in both)),
+    )
+
+
+def renumbered(images: ImageSet, names: tuple[str, ...]) -> Tensor:
+    """The label maps in the numbers of `names`, whose last stands for all that is not among them."""
+    known = {name: number for number, name in enumerate(names)}
+    numbers = [known.get(name, len(names) - 1) for name in images.map_names]
+    return torch.tensor(numbers, dtype=torch.uint8)[images.tensors["label_map"].long()]

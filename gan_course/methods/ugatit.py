@@ -439,7 +439,7 @@ class UGATIT(Method):
     }
     sampling_networks = ("generator_ab", "generator_ba")
     needs = ("image_a", "image_b")
-    translates = ("image_a",)
+    translates = ("image_a", "image_b")
     game = losses.GAMES["least_squares"]
 
     def __init__(self, config: UGATITConfig) -> None:
@@ -638,9 +638,7 @@ class UGATIT(Method):
         return self.translate(check_inputs(self, count, inputs)["image_a"], "AtoB")
 
     def preview(self, count: int, rng: torch.Generator, examples: Batch | None = None) -> Batch:
-        """Images of both domains: as many as make a grid of `count`."""
-        rows = max(1, count // 6)
-        return {name: examples[name][:rows] for name in self.needs}
+        return check_inputs(self, count, examples)
 
     def grid(self, preview: Batch) -> tuple[Tensor, int]:
         """Rows of an image of A, its translation, the way back, and the same for an image of B."""
