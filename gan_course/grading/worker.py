@@ -24,7 +24,7 @@ from gan_course.grading import key as keys
 from gan_course.grading.limits import MIB, address_space_now
 from gan_course.grading.notebooks import LARGEST_FILE, Unreadable, read_submission
 from gan_course.grading.outcomes import CellRun, Outcome
-from gan_course.grading.sandbox import SandboxRunner, wait
+from gan_course.grading.sandbox import KERNEL, SandboxRunner, wait
 
 GRACE = 60.0  # seconds beyond the limit of a submission, for the grader's own work
 SHORT = re.compile(r"^FAST\s*=", re.MULTILINE)  # in the cell of parameters
@@ -195,7 +195,8 @@ def run_once(
         cells = read_submission(path).cells
     except Unreadable:
         return {"cells": 0, "errors": []}
-    notebook = nbformat.v4.new_notebook()
+    notebook = nbformat.v4.new_notebook(metadata={"language_info": {"name": "python"}})
+    notebook.metadata["kernelspec"] = {"name": KERNEL, "display_name": KERNEL, "language": "python"}
     for number, cell in enumerate(cells):
         make = nbformat.v4.new_code_cell if cell.kind == "code" else nbformat.v4.new_markdown_cell
         notebook.cells.append(make(cell.source, id=f"cell-{number}"))
