@@ -379,7 +379,7 @@ def check(name, case, reports, out):
     for path in folder_of(report, out).iterdir():
         if path.name == "executed.ipynb":  # the student's own code
             continue
-        text = path.read_text()
+        text = re.sub(r'"digest": "[0-9a-f]+"', "", path.read_text())  # may hold any three figures
         assert TOKEN not in text and "log1p" not in text
         assert not case.never or not re.search(case.never, text), path
 
