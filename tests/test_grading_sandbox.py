@@ -254,6 +254,8 @@ def command(key, submissions, out, *more):  # noqa: F811
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "TMPDIR": str(submissions.parent)},
+        # a background job ignores Ctrl-C, and so would all that it starts
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 
