@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from PIL import Image
 from safetensors.torch import load_file
 from torch import nn
@@ -38,30 +37,6 @@ def card(name: str) -> dict[str, Any]:
     if name not in names():
         raise ValueError(f"no weights called {name!r} ship with the package; there are: {', '.join(names())}")
     return json.loads((FOLDER / f"{name}.json").read_text())
-
-
-def record(name: str) -> dict[str, Any]:
-    """What was measured in a series of runs whose weights are not shipped, with their configuration.
-
-    Raises ValueError for a name that is not there, listing those that are.
-    """
-    there = sorted(path.stem for path in FOLDER.glob("*.json") if path.stem not in names())
-    if name not in there:
-        raise ValueError(f"no record called {name!r} ships with the package; there are: {', '.join(there)}")
-    return json.loads((FOLDER / f"{name}.json").read_text())
-
-
-def record_rows(name: str) -> dict[str, torch.Tensor]:
-    """The pictures of a record: rows of images [N, 3, H, W] in [-1, 1], by what they show.
-
-    Raises ValueError for a name that is not there, listing those that are.
-    """
-    rows = record(name)["rows"]
-    with Image.open(FOLDER / f"{name}.png") as picture:
-        pixels = torch.from_numpy(np.asarray(picture).copy()).permute(2, 0, 1) / 127.5 - 1
-    side = pixels.shape[1] // len(rows)
-    strips = pixels.split(side, dim=1)
-    return {row: torch.stack(strip.split(side, dim=2)) for row, strip in zip(rows, strips, strict=True)}
 
 
 def load(name: str) -> tuple[nn.Module, dict[str, Any]]:
