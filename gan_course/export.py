@@ -30,7 +30,6 @@ class Steps(nn.Module):
     def __init__(self, function: Callable[..., Tensor | tuple[Tensor, ...]], *networks: nn.Module) -> None:
         super().__init__()
         self.function, self.networks = function, nn.ModuleList(networks)
-        self.eval()
 
     def forward(self, *inputs: Tensor) -> Tensor | tuple[Tensor, ...]:
         return self.function(*inputs)
@@ -84,16 +83,30 @@ def export(method: Method, path: str | Path, direction: str = "AtoB") -> Exporte
         ModuleNotFoundError: onnx, onnxscript or onnxruntime is not installed.
     """
     check_installed()
-    path = Path(path)
     if direction not in DIRECTIONS:
         raise ValueError(f"direction is {direction!r}; it must be {' or '.join(DIRECTIONS)}")
     if method.name not in EXPORTS:
         raise ValueError(f"{method.name} cannot be exported; these can: {', '.join(sorted(EXPORTS))}")
-    found = EXPORTS[method.name](method, direction)
+    return save(EXPORTS[method.name](method, direction), path)
+
+
+def save(found: Exportable, path: str | Path) -> Exported:
+    """Writes steps through networks to an ONNX file, for those that `export` has no entry for.
+
+    Args:
+        found: the steps, examples of their inputs by name, each with a batch of 2, and the outputs' names.
+        path: of the file. What was there is replaced when the new file has been checked, not before.
+
+    Raises:
+        ValueError: a file that does not agree with the networks on the examples.
+        ModuleNotFoundError: onnx, onnxscript or onnxruntime is not installed.
+    """
+    check_installed()
+    path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_name(f".{path.name}.tmp")
     try:
-        with evaluating(*method.networks.values()):
+        with evaluating(found.network, *found.network.networks):
             write(found, fresh)
             difference = largest_difference(found, fresh)
         if not difference <= TOLERANCE:

@@ -47,7 +47,7 @@ def test_a_file_is_the_generator_for_any_batch(name, tmp_path):
     assert list(exported.inputs) == INPUTS[name]
     assert exported.difference <= export.TOLERANCE
     assert all(shape[0] == "batch" for shape in (exported.inputs | exported.outputs).values())
-    assert method.training  # as it was found
+    assert method.training and all(network.training for network in method.networks.values())  # as found
     for key, value in before.items():
         assert torch.equal(method.state_dict()[key], value), key
     assert [path.name for path in tmp_path.iterdir()] == ["generator.onnx"]  # one file, no data beside it

@@ -5,6 +5,7 @@
 * sphinx-thebe is taken out: Jupyter Book 1.x always loads it, and its script throws on every page.
 * A line under each chapter's title opens the notebook on Colab or downloads it.
 * ``{playground}`` puts the GAN that trains in the page there, as a picture until it is touched.
+* ``{demo} NAME`` puts a trained generator there, as a picture until it is touched (see course_demos).
 """
 
 from __future__ import annotations
@@ -15,11 +16,13 @@ import sys
 from html import escape
 from pathlib import Path
 
+import course_demos
 from docutils import nodes
 from docutils.parsers.rst import Directive, directives
 
 ROOT = Path(__file__).resolve().parents[2]
 CACHES = Path("book/_build/executed")
+DEMOS = Path("book/_build/demos")
 NOT_HASHED = {"__pycache__", ".ipynb_checkpoints"}
 
 
@@ -136,9 +139,71 @@ class Playground(Directive):
         return [nodes.raw("", playground_html(static, **self.options), format="html")]
 
 
+DEMO = """<figure class="gan-demo" data-demo="{name}">
+<link rel="stylesheet" href="{static}/demos/demos.css">
+<div class="demo-front">
+<img class="demo-picture" src="{static}/demos/data/{name}/{picture}" alt="{alt}"
+width="{width}" height="{height}" loading="lazy">
+<button type="button" class="demo-open" hidden><span class="demo-open-text">{invitation}</span></button>
+</div>
+<div class="demo-stage" hidden></div>
+<p class="demo-why">{caption}
+<span class="demo-needs">The demonstration itself needs JavaScript, which does not run here.</span></p>
+<p class="demo-times"></p>
+<script src="{static}/demos/loader.js" defer></script>
+</figure>
+"""
+
+
+def demo_html(static: str, name: str, folder: Path) -> str:
+    """The figure that becomes a demonstration at the first touch of its button.
+
+    Args:
+        static: where the folder of static files lies, seen from the page.
+        name: one of `course_demos.DEMOS`.
+        folder: where the parts of the demonstrations were made.
+    """
+    demo = course_demos.DEMOS[name]
+    width, height = course_demos.size_of_picture(folder, name)
+    texts = {field: escape(text) for field, text in demo._asdict().items()}
+    return DEMO.format(
+        static=static, name=name, picture=course_demos.PICTURE, width=width, height=height, **texts
+    )
+
+
+class DemoDirective(Directive):
+    """``{demo} NAME``."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        environment = self.state.document.settings.env
+        name = self.arguments[0]
+        if name not in course_demos.DEMOS:
+            raise self.error(
+                f"there is no demonstration {name!r}; there are: {', '.join(course_demos.DEMOS)}"
+            )
+        static = "../" * environment.docname.count("/") + "_static"
+        folder = demos_folder(Path(environment.srcdir)) / course_demos.INSIDE
+        return [nodes.raw("", demo_html(static, name, folder), format="html")]
+
+
+def demos_folder(root: Path = ROOT) -> Path:
+    """Where the parts of the demonstrations lie, made for the package as it is now."""
+    return root / DEMOS / course_demos.key(execution_key(root))
+
+
+def make_demos(app, config) -> None:
+    folder = demos_folder(Path(app.srcdir))
+    course_demos.make_missing(folder / course_demos.INSIDE)
+    config.html_static_path.append(str(folder))
+
+
 def setup(app):
     app.add_directive("playground", Playground)
+    app.add_directive("demo", DemoDirective)
     app.connect("config-inited", choose_cache)
+    app.connect("config-inited", make_demos)
     app.connect("config-inited", remove_thebe)
     app.connect("doctree-read", add_chapter_links)
     app.connect("html-page-context", keep_launch_buttons_to_notebooks, priority=400)
