@@ -35,17 +35,17 @@ class Demo(NamedTuple):
 DEMOS = {
     "digits": Demo(
         "Ask for a digit",
-        "The generator of this chapter in your page: choose the digit, move the noise, go from one to another.",
+        "The generator of this chapter, in your page: choose a digit, move the noise, go from one to another.",
         "Ten generated digits, 0 to 9, all from the same noise vector.",
     ),
     "faces": Demo(
         "Choose hair, eyes, skin and glasses",
-        "The generator of this chapter in your page: every tag is a button, and the face answers at once.",
+        "The generator of this chapter, in your page: every tag is a button, and the face answers at once.",
         "Rows of generated cartoon faces: in each row one tag changes and the noise stays.",
     ),
     "drawing": Demo(
         "Draw a face",
-        "The generator of this chapter in your page: draw lines and colours, and the picture follows the pen.",
+        "The generator of this chapter, in your page: draw, and the picture follows the pen.",
         "Pairs of a drawing and the face that pix2pix makes of it.",
     ),
     "label_map": Demo(
@@ -65,7 +65,7 @@ DEMOS = {
 
 
 def key(package: str) -> str:
-    """A hash of what the parts depend on: the package's (see `course_book.execution_key`) and this folder's."""
+    """A hash of what the parts depend on: that of the package (`course_book.execution_key`), and this folder."""
     digest = hashlib.sha256(package.encode())
     for path in sorted(HERE.glob("*.py")):
         digest.update(path.read_bytes())

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-import course_demos
 import torch
 
+import course_demos
 from gan_course import export, weights
 
 
