@@ -29,7 +29,8 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(Path(__file__).resolve().parent / "_extensions"))
-from course_book import NOT_HASHED, cache_folder, execution_key  # noqa: E402
+import course_demos  # noqa: E402
+from course_book import NOT_HASHED, cache_folder, demos_folder, execution_key  # noqa: E402
 
 KEPT_CACHES = 2
 WIDGET = "application/vnd.jupyter.widget-view+json"
@@ -147,6 +148,18 @@ def execute_changed(root: Path, executed: Path, timeout: int) -> list[str]:
     return failures
 
 
+def start_missing_demos(root: Path, folder: Path) -> subprocess.Popen | None:
+    """Start to make the networks and pictures of the demonstrations that are not there yet."""
+    parts = folder / course_demos.INSIDE
+    names = course_demos.missing(parts)
+    if not names:
+        return None
+    print(f"Making {len(names)} demonstrations beside that.", flush=True)
+    command = [sys.executable, str(root / "book/_extensions/course_demos"), *names, "--to", str(parts)]
+    environment = {**os.environ, **kernel_environment(1)}
+    return subprocess.Popen(command, cwd=root, env=environment, stdout=subprocess.DEVNULL)
+
+
 def write_html(root: Path, executed: Path) -> int:
     """Run Jupyter Book with warnings as errors; its words go to build.log, its warnings to the terminal."""
     target = root / "book/_build"
@@ -168,9 +181,9 @@ def write_html(root: Path, executed: Path) -> int:
     return result.returncode
 
 
-def prune_caches(executed: Path) -> None:
+def prune_caches(used: Path) -> None:
     """Keep the cache in use and the one before it."""
-    others = [path for path in executed.parent.iterdir() if path != executed]
+    others = [path for path in used.parent.iterdir() if path != used]
     others.sort(key=lambda path: path.stat().st_mtime, reverse=True)
     for path in others[KEPT_CACHES - 1 :]:
         shutil.rmtree(path)
@@ -201,7 +214,11 @@ def build_alone(root: Path, target: Path, again: bool) -> int:
     executed = cache_folder(root)
     executed.mkdir(parents=True, exist_ok=True)
     timeout = yaml.safe_load((root / "_config.yml").read_text())["execute"]["timeout"]
+    demos = demos_folder(root)
+    making = start_missing_demos(root, demos)
     failures = execute_changed(root, executed, timeout)
+    if making and making.wait():
+        failures.append("The demonstrations were not made, see above.")
     if failures:
         print("\n\n".join(failures), file=sys.stderr)
         return 1
@@ -211,6 +228,7 @@ def build_alone(root: Path, target: Path, again: bool) -> int:
     if status:
         return status
     prune_caches(executed)
+    prune_caches(demos)
     stamp.write_text(key)
     print(f"The book is built, in {time.monotonic() - started:.0f} s. Open it: {page.as_uri()}")
     return 0

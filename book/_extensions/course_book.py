@@ -185,6 +185,8 @@ class DemoDirective(Directive):
             )
         static = "../" * environment.docname.count("/") + "_static"
         folder = demos_folder(Path(environment.srcdir)) / course_demos.INSIDE
+        if name in course_demos.missing(folder):
+            course_demos.make(name, folder)
         return [nodes.raw("", demo_html(static, name, folder), format="html")]
 
 
@@ -193,9 +195,9 @@ def demos_folder(root: Path = ROOT) -> Path:
     return root / DEMOS / course_demos.key(execution_key(root))
 
 
-def make_demos(app, config) -> None:
+def add_demos(app, config) -> None:
     folder = demos_folder(Path(app.srcdir))
-    course_demos.make_missing(folder / course_demos.INSIDE)
+    folder.mkdir(parents=True, exist_ok=True)
     config.html_static_path.append(str(folder))
 
 
@@ -203,7 +205,7 @@ def setup(app):
     app.add_directive("playground", Playground)
     app.add_directive("demo", DemoDirective)
     app.connect("config-inited", choose_cache)
-    app.connect("config-inited", make_demos)
+    app.connect("config-inited", add_demos)
     app.connect("config-inited", remove_thebe)
     app.connect("doctree-read", add_chapter_links)
     app.connect("html-page-context", keep_launch_buttons_to_notebooks, priority=400)

@@ -35,7 +35,7 @@ class Demo(NamedTuple):
 DEMOS = {
     "digits": Demo(
         "Ask for a digit",
-        "The generator of this chapter, in your page: choose a digit, move the noise, go from one to another.",
+        "The generator of this chapter, in your page: choose a digit, move the noise, mix two digits.",
         "Ten generated digits, 0 to 9, all from the same noise vector.",
     ),
     "faces": Demo(
@@ -65,18 +65,16 @@ DEMOS = {
 
 
 def key(package: str) -> str:
-    """A hash of what the parts depend on: that of the package (`course_book.execution_key`), and this folder."""
+    """A hash of what the parts depend on: the package's (`course_book.execution_key`), and this folder."""
     digest = hashlib.sha256(package.encode())
     for path in sorted(HERE.glob("*.py")):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
 
 
-def make_missing(folder: Path) -> None:
-    """Makes the parts of every demonstration that `folder` does not hold, and its picture."""
-    for name in DEMOS:
-        if not (folder / name).is_dir():
-            make(name, folder)
+def missing(folder: Path) -> list[str]:
+    """The demonstrations whose parts `folder` does not hold."""
+    return [name for name in DEMOS if not (folder / name).is_dir()]
 
 
 def make(name: str, folder: Path) -> Path:

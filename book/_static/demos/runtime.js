@@ -6,7 +6,7 @@
 // `stage.data.NAME`, and wraps what it computes in `stage.following(work)`, see there.
 (function () {
   "use strict";
-  const demos = new Map(), parts = new Map();
+  const demos = new Map(), parts = new Map(), stages = [];
   let starting = null; // the runtime, once for all demonstrations of a page
 
   // Called by a part's script, with its value.
@@ -129,6 +129,7 @@
   async function open(figure, page) {
     const demo = demos.get(figure.dataset.demo), at = (name) => `${figure.dataset.demo}/${name}`;
     const stage = new Stage(figure, page);
+    stages.push(stage);
     [stage.networks, stage.data] = await Promise.all([
       named(demo.networks, (name) => network(page.load, at(name))),
       named(demo.data || [], (name) => data(page.load, at(name))),
@@ -180,5 +181,5 @@
     return values;
   }
 
-  window.GanDemos = { deliver, register, open, tensor, uniform, gaussian, paint, read };
+  window.GanDemos = { deliver, register, open, stages, tensor, uniform, gaussian, paint, read };
 })();
