@@ -3,13 +3,12 @@
 Their JavaScript runs in Chromium, in pages made here. Without Chromium and its driver the tests are skipped.
 """
 
-import course_book
 import course_demos
 import numpy as np
 import pytest
 import test_browser
 import torch
-from demo_pages import ROOT, DemoPage, parts_folder, serving, write_site
+from demo_pages import ROOT, DemoPage, serving, write_site
 from test_browser import CONTRAST, SIDEWAYS, set_theme
 
 from gan_course import export, weights
@@ -34,6 +33,7 @@ return [...document.querySelectorAll(".demo-stage :is(button, input, canvas)")]
   .map((e) => e.outerHTML.slice(0, 100));
 """
 MEGABYTE = 1e6
+GREY = 1.01 / 127.5  # one of 255 levels: sums are added up in another order at another place of a batch
 
 
 @pytest.fixture(scope="module")
@@ -106,12 +106,11 @@ def test_the_asked_digit_is_what_the_classifier_reads(browser, sites, width):
     page = DemoPage(browser, sites("digits"), width).begin()
     right = 0
     for digit in range(10):
-        if digit != 3:  # the one it begins with: nothing to paint anew
-            with page.repainted():
-                page.press(page.button(str(digit), "digit"))
+        with page.repainted():
+            page.press(page.button(str(digit), "digit"))
         read = judge(asked(page)).argmax(dim=1)
         right += int(read[0] == digit)
-        assert torch.equal(asked(page)[0], asked(page)[1 + digit])  # the row is of the same noise
+        assert (asked(page)[0] - asked(page)[1 + digit]).abs().max() <= GREY  # the row is of the same noise
     assert right >= 9, f"{right} of 10 digits are read as asked"
     assert (read[1:] == torch.arange(10)).sum() >= 9
     assert not page.complaints()
@@ -144,8 +143,8 @@ def test_between_two_digits(browser, sites):
     with page.repainted():
         page.slide(way, 1)
     assert judge(asked(page)).argmax(dim=1)[0] == 8
-    assert torch.equal(asked(page)[0], asked(page)[9])
-    assert torch.equal(asked(page)[1:], first[1:])  # the row does not go along
+    assert (asked(page)[0] - asked(page)[9]).abs().max() <= GREY
+    assert (asked(page)[1:] - first[1:]).abs().max() <= GREY  # the row does not go along
     with page.repainted():
         page.slide(way, 0.5)
     half = asked(page)[0]
@@ -214,7 +213,6 @@ def test_the_directive_finds_its_files(tmp_path, monkeypatch):
     from sphinx.cmd.build import main
 
     monkeypatch.setenv("COURSE_EXECUTED", str(tmp_path / "executed"))
-    monkeypatch.setattr(course_book, "demos_folder", lambda root: parts_folder().parents[1])
     (tmp_path / "part").mkdir()
     (tmp_path / "conf.py").write_text('extensions = ["myst_parser", "course_book"]\n')
     (tmp_path / "index.md").write_text("# A book\n\n```{toctree}\npart/page\n```\n")

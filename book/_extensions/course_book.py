@@ -184,7 +184,7 @@ class DemoDirective(Directive):
                 f"there is no demonstration {name!r}; there are: {', '.join(course_demos.DEMOS)}"
             )
         static = "../" * environment.docname.count("/") + "_static"
-        folder = demos_folder(Path(environment.srcdir)) / course_demos.INSIDE
+        folder = demos_folder() / course_demos.INSIDE
         if name in course_demos.missing(folder):
             course_demos.make(name, folder)
         return [nodes.raw("", demo_html(static, name, folder), format="html")]
@@ -196,7 +196,7 @@ def demos_folder(root: Path = ROOT) -> Path:
 
 
 def add_demos(app, config) -> None:
-    folder = demos_folder(Path(app.srcdir))
+    folder = demos_folder()
     folder.mkdir(parents=True, exist_ok=True)
     config.html_static_path.append(str(folder))
 
