@@ -48,15 +48,12 @@ def first_program(*names):
     return next(filter(None, map(shutil.which, names)), None)
 
 
-@pytest.fixture(scope="session")
-def browser():
-    """One browser for all tests of a worker."""
+def new_browser():
+    """A Chromium or Chrome without a screen, that logs what it is told and asks for; None without one."""
     program = first_program("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
     driver_program = first_program("chromedriver", "chromium.chromedriver")
     if program is None or driver_program is None:
-        pytest.skip(
-            "no Chromium or Chrome with chromedriver on this machine (apt-get install chromium-driver)"
-        )
+        return None
     from selenium import webdriver
     from selenium.webdriver.chrome.service import Service
 
@@ -69,6 +66,17 @@ def browser():
     driver.set_page_load_timeout(60)
     driver.set_script_timeout(60)
     driver.execute_cdp_cmd("Network.enable", {})
+    return driver
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """One browser for all tests of a worker."""
+    driver = new_browser()
+    if driver is None:
+        pytest.skip(
+            "no Chromium or Chrome with chromedriver on this machine (apt-get install chromium-driver)"
+        )
     yield driver
     driver.quit()
 

@@ -88,7 +88,7 @@
     // once more afterwards. A finger that moves faster than the network so gets the newest picture, not a queue.
     following(work) {
       let running = false, again = false;
-      return async () => {
+      this.ask = async () => {
         again = true;
         if (running) return;
         running = true;
@@ -105,6 +105,7 @@
         }
         running = false;
       };
+      return this.ask;
     }
 
     // Times are shown, and stand in the figure's data-first and data-each (milliseconds) and data-pictures.
