@@ -1,12 +1,15 @@
-"""The weights that ship with the package are what their run cards say."""
+"""The weights that ship with the package are what their run cards say; records what their runs measured."""
+
+import dataclasses
+import shutil
 
 import numpy as np
 import pytest
 import torch
 
-from gan_course import data, metrics, weights
+from gan_course import data, methods, metrics, weights
 from gan_course.weights import __main__ as weights_recipes
-from gan_course.weights.__main__ import GENERATORS, RECIPES
+from gan_course.weights.__main__ import GENERATORS, RECIPES, VARIANTS
 
 
 def test_every_recipe_ships_its_weights_and_nothing_else_ships():
@@ -165,3 +168,155 @@ def test_the_judge_of_styles_sees_no_colour():
     images = torch.rand(2, 3, 4, 4)
     assert torch.allclose(weights_recipes.greyed(images), images.mean(1, keepdim=True))
     assert weights.card("style-classifier")["metrics"]["accuracy"] >= 0.99
+
+
+# ---- records ---------------------------------------------------------------------------------------
+
+PEOPLE = 16
+MEAN_KID = "KID-faces x 100 (10 subsets of 500), mean"
+
+
+@pytest.fixture(scope="module")
+def tiny_series(tmp_path_factory):
+    """A record like the shipped one, of two variants, two steps and few faces, and how to make it again."""
+    out = tmp_path_factory.mktemp("series")
+    recipe = GENERATORS["ugatit-faces"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(weights_recipes, "SAMPLES", PEOPLE)
+        patch.setattr(weights_recipes, "VARIANT_STEPS", 2)
+        patch.setattr(
+            weights_recipes, "VARIANTS", {k: VARIANTS[k] for k in ("AdaLIN, CAM", "AdaLIN, no CAM")}
+        )
+        small = dataclasses.replace(recipe, data_options=recipe.data_options | {"count": PEOPLE})
+        patch.setitem(GENERATORS, "ugatit-faces", small)
+
+        def make():
+            weights_recipes.variants_of_ugatit(out, None)
+            return {path.name: path.read_bytes() for path in out.glob("ugatit-variants.*")}
+
+        make()
+        yield out, make
+
+
+@pytest.fixture
+def shipped_series(tiny_series, tmp_path, monkeypatch):
+    """The tiny record, as if it shipped beside the weights of the digits."""
+    for path in (*tiny_series[0].glob("ugatit-variants.*"), *weights.FOLDER.glob("cgan-mnist.*")):
+        shutil.copy(path, tmp_path)
+    monkeypatch.setattr(weights, "FOLDER", tmp_path)
+
+
+def test_a_record_is_no_weights_and_weights_are_no_record(shipped_series):
+    assert weights.records() == ["ugatit-variants"]
+    assert weights.names() == ["cgan-mnist"]
+    with pytest.raises(ValueError, match=r"no record called 'cgan-mnist'.*there are: ugatit-variants$"):
+        weights.record("cgan-mnist")
+    with pytest.raises(ValueError, match=r"no record called 'stylegan'.*ugatit-variants"):
+        weights.record_rows("stylegan")
+    with pytest.raises(ValueError, match=r"no weights called 'ugatit-variants'.*cgan-mnist"):
+        weights.card("ugatit-variants")
+
+
+def test_where_no_record_ships_the_error_says_none(tmp_path, monkeypatch):
+    monkeypatch.setattr(weights, "FOLDER", tmp_path)
+    assert weights.records() == []
+    with pytest.raises(ValueError, match="there are: none"):
+        weights.record("ugatit-variants")
+
+
+def test_a_record_holds_an_interval_for_every_distance_and_every_run(shipped_series):
+    record = weights.record("ugatit-variants")
+    assert record["settings"]["steps"] == 2
+    assert record["metrics"].keys() == {"AdaLIN, CAM", "AdaLIN, no CAM"}
+    for name, runs in record["metrics"].items():
+        assert [run["seed"] for run in runs] == list(weights_recipes.VARIANT_SEEDS)
+        for run in runs:
+            for direction in ("AtoB", "BtoA"):
+                assert run[direction]["KID-faces x 100, standard deviation"] > 0
+                assert {MEAN_KID, "KID-faces x 100 of the faces before"} <= run[direction].keys()
+            assert 0 <= run["way back"] <= 2
+            assert 0 <= run["identity"] <= 2
+            assert ("classifiers right" in run) == ("no CAM" not in name)  # without attention, no classifiers
+
+
+def test_rows_of_a_record_are_the_same_faces_by_every_variant(shipped_series):
+    rows = weights.record_rows("ugatit-variants")
+    assert list(rows) == weights.record("ugatit-variants")["rows"]
+    assert set(rows) == {"image"} | {
+        f"{name}{end}" for name in ("AdaLIN, CAM", "AdaLIN, no CAM") for end in ("", ", and back")
+    }
+    for images in rows.values():
+        assert images.shape == (weights_recipes.SHOWN, 3, 32, 32)
+        assert images.abs().max() <= 1
+    held_out = data.load("faces", style="adventurer", image_size=32, count=PEOPLE, seed=1)
+    faces = held_out.batch(torch.arange(weights_recipes.SHOWN))["image"]
+    assert torch.allclose(rows["image"], faces, atol=1e-6)
+    assert (rows["AdaLIN, CAM"] - rows["image"]).abs().mean() > 0.1  # other pictures, not the faces again
+
+
+def test_a_series_that_is_done_is_not_trained_again(tiny_series, monkeypatch):
+    out, make = tiny_series
+    before = {path.name: path.read_bytes() for path in out.glob("ugatit-variants.*")}
+    methods_moved = []
+    step = torch.optim.Adam.step
+    monkeypatch.setattr(
+        torch.optim.Adam, "step", lambda self, *a, **k: methods_moved.append(1) or step(self, *a, **k)
+    )
+    assert make() == before
+    assert not methods_moved
+
+
+def test_every_variant_differs_from_the_model_in_one_thing():
+    base = GENERATORS["ugatit-faces"].config | weights_recipes.VARIANT_SIZE
+    plain = dataclasses.asdict(methods.config_class("ugatit")(**base))
+    variants = dict(VARIANTS)
+    assert variants.pop("AdaLIN, CAM") == {}
+    for changes in variants.values():
+        changed = dataclasses.asdict(methods.config_class("ugatit")(**base | changes))
+        assert {name for name in plain if plain[name] != changed[name]} == set(changes)
+        assert len(changes) == 1
+    values = [tuple(changes.items()) for changes in variants.values()]
+    assert len(set(values)) == len(values)
+
+
+def test_the_size_of_a_generator_counts_what_a_variant_has():
+    base = GENERATORS["ugatit-faces"].config | weights_recipes.VARIANT_SIZE
+    sizes = {name: weights_recipes.generator_size(base | changes) for name, changes in VARIANTS.items()}
+    shipped, _ = weights.load("ugatit-faces")  # the same generator: a light one has no size of image
+    full = sum(p.numel() for p in shipped.generator_ab.parameters())
+    assert sizes["AdaLIN, CAM"] == full
+    assert all(sizes[name] == full for name in VARIANTS if name.startswith("no "))
+    maps = shipped.config.maps
+    attention = 2 * maps + 2 * maps * maps + maps  # two classifiers, the mixing and its bias
+    assert sizes["AdaLIN, no CAM"] == sizes["AdaLIN, CAM only in D"] == full - attention
+    assert sizes["AdaLIN, CAM only in G"] == full
+    assert sizes["IN, CAM"] == sizes["LN, CAM"] == sizes["GN, CAM"] < sizes["AdaIN, CAM"] < full
+
+
+class Known:
+    """A translator whose errors are known, between black faces, 0, and white ones, 1."""
+
+    def __init__(self, attention):
+        self.config = methods.config_class("ugatit")(attention=attention)
+
+    def translate(self, images, direction):
+        return 0.5 + 0.5 * images if direction == "AtoB" else 0.125 + 0.125 * images
+
+    def generator_ab(self, images):  # says black: from A, its source
+        return methods.ugatit.Translated(images, 0.5 - images.mean(dim=(2, 3))[:, :2], None)
+
+    def generator_ba(self, images):  # takes all for its source, B
+        return methods.ugatit.Translated(images, torch.ones(len(images), 2), None)
+
+
+@pytest.mark.parametrize("attention", ["both", "discriminators"])
+def test_errors_of_a_translator_whose_errors_are_known(attention, monkeypatch):
+    monkeypatch.setattr(weights_recipes, "SAMPLES", PEOPLE)
+    method, black, white = Known(attention), torch.zeros(PEOPLE, 3, 4, 4), torch.ones(PEOPLE, 3, 4, 4)
+    made = {"AtoB": method.translate(black, "AtoB"), "BtoA": method.translate(white, "BtoA")}
+    found = weights_recipes.translator_errors(method, {"image": torch.cat([black, white])}, made)
+    # 0 goes to 1/2 and comes back as 3/16; 1 goes to 1/4 and comes back as 5/8
+    assert found["way back"] == pytest.approx((3 / 16 + 3 / 8) / 2, abs=1e-4)
+    # black, already in A, becomes 1/8; white, already in B, stays
+    assert found["identity"] == pytest.approx((1 / 8 + 0) / 2, abs=1e-4)
+    assert found.get("classifiers right") == (0.75 if attention == "both" else None)

@@ -1,6 +1,8 @@
 """Trained weights that the book shows, each with the run card of the run that made it.
 
 They are small, and reproducible on two CPU cores: `python -m gan_course.weights NAME` trains one again.
+
+Beside them lie records: what a series of runs measured, and pictures of what they made, without the weights.
 """
 
 import json
@@ -9,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from PIL import Image
 from safetensors.torch import load_file
 from torch import nn
@@ -37,6 +40,38 @@ def card(name: str) -> dict[str, Any]:
     if name not in names():
         raise ValueError(f"no weights called {name!r} ship with the package; there are: {', '.join(names())}")
     return json.loads((FOLDER / f"{name}.json").read_text())
+
+
+def records() -> list[str]:
+    """The records that ship with the package."""
+    return sorted({path.stem for path in FOLDER.glob("*.json")}.difference(names()))
+
+
+def record(name: str) -> dict[str, Any]:
+    """What was measured in a series of runs whose weights are not shipped.
+
+    Like a run card: method, configuration, data, settings; "metrics" holds, for each variant, a list with
+    the measurements of each of its runs, and "rows" the names of the pictures (`record_rows`).
+
+    Raises ValueError for a name that is not shipped, listing those that are.
+    """
+    if name not in records():
+        there = ", ".join(records()) or "none"
+        raise ValueError(f"no record called {name!r} ships with the package; there are: {there}")
+    return json.loads((FOLDER / f"{name}.json").read_text())
+
+
+def record_rows(name: str) -> dict[str, torch.Tensor]:
+    """The pictures of a record: rows of images [N, 3, H, W] in [-1, 1], by what they show.
+
+    Raises ValueError for a name that is not shipped, listing those that are.
+    """
+    rows = record(name)["rows"]
+    with Image.open(FOLDER / f"{name}.png") as picture:
+        pixels = torch.from_numpy(np.asarray(picture).copy()).permute(2, 0, 1) / 127.5 - 1
+    side = pixels.shape[1] // len(rows)
+    strips = pixels.split(side, dim=1)
+    return {row: torch.stack(strip.split(side, dim=2)) for row, strip in zip(rows, strips, strict=True)}
 
 
 def load(name: str) -> tuple[nn.Module, dict[str, Any]]:

@@ -1,9 +1,10 @@
-"""Trains one of the shipped weights again: python -m gan_course.weights NAME [--out FOLDER]."""
+"""Trains one of the shipped weights, or the runs of a record, again: python -m gan_course.weights NAME."""
 
 import argparse
 import dataclasses
 import functools
 import inspect
+import itertools
 import json
 import shutil
 import sys
@@ -544,6 +545,101 @@ def train_generator(name: str, out: Path) -> None:
     publish_run(run, name, out, recipe.judge(run.method))
 
 
+# ---- records: what was measured in many runs, without their weights --------------------------------
+
+VARIANTS = {
+    "AdaLIN, CAM": {},
+    "IN, CAM": {"norm": "instance"},
+    "LN, CAM": {"norm": "layer"},
+    "AdaIN, CAM": {"norm": "adain"},
+    "GN, CAM": {"norm": "group"},
+    "AdaLIN, no CAM": {"attention": "none"},
+    "AdaLIN, CAM only in G": {"attention": "generators"},
+    "AdaLIN, CAM only in D": {"attention": "discriminators"},
+    "no cycle loss": {"cycle_weight": 0.0},
+    "no identity loss": {"identity_weight": 0.0},
+    "no CAM loss": {"cam_weight": 0.0},
+}
+VARIANT_SIZE = {"image_size": 32, "ndf": 16, "discriminator_layers": 4}  # eleven runs are to end
+VARIANT_STEPS = 2500
+VARIANT_SEEDS = (0,)
+SHOWN = 8  # faces of a row
+
+
+def variants_of_ugatit(out: Path, data_folder: Path | None) -> None:
+    """U-GAT-IT with one thing changed at a time: norms, attention, losses. What each run measured, and what
+    the first seed's runs make of the same faces. Called again, it goes on where it was stopped."""
+    shipped = GENERATORS["ugatit-faces"]
+    config = shipped.config | VARIANT_SIZE
+    settings = shipped.settings | {"steps": VARIANT_STEPS, "sample_every": VARIANT_STEPS}
+    images = shipped.load(image_size=config["image_size"])
+    measured: dict[str, list[dict[str, Any]]] = {name: [] for name in VARIANTS}
+    rows: dict[str, torch.Tensor] = {}
+    for seed, (name, changes) in itertools.product(VARIANT_SEEDS, VARIANTS.items()):
+        torch.manual_seed(seed)
+        method = methods.build("ugatit", **config | changes)
+        folder = out / "runs" / f"ugatit-{name.replace(', ', '-').replace(' ', '-')}-{seed}"
+        run = training.train(method, images, folder, seed=seed, resume=True, progress=True, **settings)
+        people, made = held_out_translations(run.method)
+        found = domain_distances(people["image"], made) | translator_errors(run.method, people, made)
+        measured[name].append({"seed": seed, "seconds": run.card["seconds"]} | found)
+        if seed == VARIANT_SEEDS[0]:
+            first = made["AtoB"][:SHOWN]
+            rows |= {"image": people["image"][:SHOWN], name: first}
+            rows[f"{name}, and back"] = run.method.translate(first, "BtoA")
+    card = {
+        "method": "ugatit",
+        "config": config,
+        **{key: run.card[key] for key in ("data", "settings", "versions", "machine")},
+        "parameters of a generator": {n: generator_size(config | c) for n, c in VARIANTS.items()},
+        "rows": list(rows),
+        "metrics": measured,
+    }
+    publish_record(out, "ugatit-variants", card, rows)
+
+
+@torch.no_grad()
+def translator_errors(
+    method: methods.Method, people: dict[str, torch.Tensor], made: dict[str, torch.Tensor]
+) -> dict[str, float]:
+    """Mean absolute differences that the cycle and the identity loss are about, both domains together, and
+    how often the generators' CAM classifiers know a face's domain."""
+    faces = dict(zip(DIRECTIONS, people["image"].split(SAMPLES), strict=True))
+    back = {"AtoB": "BtoA", "BtoA": "AtoB"}
+    cycle, identity, right = [], [], []
+    for direction, images in faces.items():
+        network = method.generator_ab if direction == "AtoB" else method.generator_ba
+        for rows in torch.arange(SAMPLES).split(100):
+            returned = method.translate(made[direction][rows], back[direction])
+            cycle.append((returned - images[rows]).abs().mean())
+            same = method.translate(images[rows], back[direction])
+            identity.append((same - images[rows]).abs().mean())
+            if method.config.attention in ("both", "generators"):
+                for way, is_source in ((direction, True), (back[direction], False)):
+                    logits = network(faces[way][rows]).logits
+                    right.append(((logits > 0) == is_source).double().mean())
+    found = {"way back": cycle, "identity": identity, "classifiers right": right}
+    return {name: round(torch.stack(some).mean().item(), 4) for name, some in found.items() if some}
+
+
+def generator_size(config: dict[str, Any]) -> int:
+    """Parameters of one of U-GAT-IT's two generators."""
+    with torch.device("meta"):
+        method = methods.build("ugatit", **config)
+    return sum(parameter.numel() for parameter in method.generator_ab.parameters())
+
+
+def publish_record(out: Path, name: str, card: dict[str, Any], rows: dict[str, torch.Tensor]) -> None:
+    """Writes the card, and the rows of images under each other as one picture."""
+    strips = torch.stack([torch.cat(list(images), dim=2) for images in rows.values()])
+    pixels = ((torch.cat(list(strips), dim=1) + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+    Image.fromarray(pixels.permute(1, 2, 0).numpy()).save(out / f"{name}.png", optimize=True)
+    write(out / f"{name}.json", card)
+
+
+RECORDS = {"ugatit-variants": variants_of_ugatit}
+
+
 def publish_run(run: training.Run, name: str, out: Path, measured: dict[str, Any]) -> None:
     """Copies generator, card and log out of a run, with ten (at most) of the sample grids on its way."""
     grids = run.samples
@@ -585,13 +681,14 @@ RECIPES = [*JUDGES, *GENERATORS]
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m gan_course.weights", description=__doc__)
-    parser.add_argument("name", choices=RECIPES)
+    parser.add_argument("name", choices=[*RECIPES, *RECORDS])
     parser.add_argument("--out", type=Path, default=weights.FOLDER, help="where the weights and the card go")
     parser.add_argument("--data-folder", type=Path, help="where mnist-full lies or is downloaded to")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
-    if options.name in JUDGES:
-        JUDGES[options.name](options.out, options.data_folder)
+    whole = JUDGES | RECORDS
+    if options.name in whole:
+        whole[options.name](options.out, options.data_folder)
     else:
         train_generator(options.name, options.out)
 
