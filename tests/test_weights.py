@@ -181,21 +181,20 @@ def tiny_series(tmp_path_factory):
     """A record like the shipped one, of two variants, two steps and few faces, and how to make it again."""
     out = tmp_path_factory.mktemp("series")
     recipe = GENERATORS["ugatit-faces"]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(weights_recipes, "SAMPLES", PEOPLE)
-        patch.setattr(weights_recipes, "VARIANT_STEPS", 2)
-        patch.setattr(
-            weights_recipes, "VARIANTS", {k: VARIANTS[k] for k in ("AdaLIN, CAM", "AdaLIN, no CAM")}
-        )
-        small = dataclasses.replace(recipe, data_options=recipe.data_options | {"count": PEOPLE})
-        patch.setitem(GENERATORS, "ugatit-faces", small)
+    small = dataclasses.replace(recipe, data_options=recipe.data_options | {"count": PEOPLE})
 
-        def make():
+    def make():
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(weights_recipes, "SAMPLES", PEOPLE)
+            patch.setattr(weights_recipes, "VARIANT_STEPS", 2)
+            two = {name: VARIANTS[name] for name in ("AdaLIN, CAM", "AdaLIN, no CAM")}
+            patch.setattr(weights_recipes, "VARIANTS", two)
+            patch.setitem(GENERATORS, "ugatit-faces", small)
             weights_recipes.variants_of_ugatit(out, None)
-            return {path.name: path.read_bytes() for path in out.glob("ugatit-variants.*")}
+        return {path.name: path.read_bytes() for path in out.glob("ugatit-variants.*")}
 
-        make()
-        yield out, make
+    make()
+    return out, make
 
 
 @pytest.fixture
