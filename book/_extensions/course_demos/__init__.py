@@ -41,7 +41,8 @@ DEMOS = {
     "faces": Demo(
         "Choose hair, eyes, skin and glasses",
         "The generator of this chapter, in your page: every tag is a button, and the face answers at once.",
-        "Rows of generated cartoon faces: in each row one tag changes and the noise stays.",
+        "Three rows of six generated faces. In the first the hair colour changes and the noise stays, in the "
+        "second skin and glasses change and the noise stays, in the third only the noise changes.",
     ),
     "drawing": Demo(
         "Draw a face",
@@ -51,7 +52,7 @@ DEMOS = {
     "label_map": Demo(
         "Paint a label map",
         "SPADE and CLADE in your page: paint hair, skin and eyes by class, and both fill them in.",
-        "A label map of a face in flat colours, and beside it the faces that SPADE and CLADE make of it.",
+        "Label maps of faces in flat colours; below each the face that SPADE makes of it, and that of CLADE.",
     ),
     "redrawn": Demo(
         "See a face in another hand",
