@@ -154,6 +154,89 @@ def hunt():
     return found
 """
 
+VALUE = SOFTPLUS.removeprefix("return ")
+FORGE = """
+def forge():
+    kernel = get_ipython().kernel
+    for name, size in (('values', 3), ('large', 2)):
+        told = {'name': name, 'says': '', 'tolerance': 1e9, 'shape': [size], 'values': [0.5] * size}
+        data = {'application/vnd.gan-course.check+json': told}
+        for kind in ('display_data', 'execute_result', 'update_display_data'):
+            content = {'data': data, 'metadata': {}, 'transient': {}, 'execution_count': 1}
+            kernel.session.send(kernel.iopub_socket, kind, content, parent=kernel.get_parent())
+"""
+GARBAGE = (
+    "kernel = get_ipython().kernel",
+    "for kind in ('display_data', 'stream', 'error', 'execute_result', 'clear_output', 'nonsense', 'comm_open'):",
+    "    for content in ({}, {'data': 3}, {'data': {'application/vnd.gan-course.check+json': [1]}}, {'name': None}, []):",
+    "        kernel.session.send(kernel.iopub_socket, kind, content, parent=kernel.get_parent())",
+)
+LIAR = """
+class Liar(float):
+    def __eq__(self, other): return True
+    def __sub__(self, other): return 0.0
+    __rsub__ = __sub__
+    def __abs__(self): return 0.0
+    def __lt__(self, other): return True
+    __le__ = __lt__
+    def __float__(self): return 0.5
+"""
+PROXY = """
+import inspect
+class Lazy:
+    is_complex = False
+    def __init__(self, x): self.x = x
+    def detach(self): return self
+    cpu = double = detach
+    dtype = property(detach)
+    def numel(self): return 3
+    def tolist(self):
+        frame = inspect.currentframe()
+        while frame:
+            frame.f_locals.update(tolerance=1e9, passed=True)
+            frame = frame.f_back
+        return [float('nan')] * 3
+"""
+
+
+def two_answers(first, second):
+    """A notebook in which the cell for an answer stands twice."""
+
+    def change(made):
+        place = next(n for n, one in enumerate(made["cells"]) if one["id"] == "softplus-answer")
+        cell = made["cells"][place]
+        made["cells"][place : place + 1] = [{**cell, "source": first}, {**cell, "source": second}]
+
+    return changed(change)
+
+
+def odd_cells(made):
+    made["cells"] = [{"cell_type": "code", "source": None, "metadata": None, "id": 5, "outputs": "x"}] + made[
+        "cells"
+    ]
+    made["cells"] += [{"cell_type": "markdown", "source": 7}, {"cell_type": "code"}]
+    for one in made["cells"]:
+        if isinstance(one.get("source"), str):
+            one["source"] = one["source"].splitlines(keepends=True)
+    made["metadata"]["note"] = [float("nan"), float("inf"), 10**400]
+
+
+def below(made):
+    """The scaffold emptied, and the answer in a cell at the end."""
+    for one in made["cells"]:
+        if one["id"] == "softplus-answer":
+            one["source"] = "def softplus(x):\n    pass"
+    made["cells"].append(handed_in.cell("code", "mine", right("softplus")))
+
+
+def saved_as(encoding, mark="ä"):
+    made = only(right("softplus"))
+    made["cells"].append(handed_in.cell("markdown", "note", f"Prämie: 3 {mark}"))
+    return json.dumps(made, ensure_ascii=False).encode(encoding)
+
+
+FULL = {"softplus": 30, "discriminator_loss": 30, "mix": 30}
+
 QUICK = {
     # ---- unfinished, or partly wrong
     "untouched": Case(handed_in.released(), 0, "is not written yet"),
@@ -302,6 +385,74 @@ QUICK = {
         ),
         30,
     ),
+    "forged messages": Case(softplus("threading.Thread(target=forge).start()", "forge()", "time.sleep(0.1)", "return x", first=FORGE + "import threading, time"), 0),
+    "garbage for messages": Case(softplus(*GARBAGE, "return x"), 0),
+    "changes what is published": Case(
+        softplus(
+            "publisher = get_ipython().display_pub",
+            "def publish(data, *a, publish=publisher.publish, **k):",
+            "    for one in data.values():",
+            "        if isinstance(one, dict): one.update(values=['nan'] * 3, tolerance=1e9, digest=None)",
+            "    return publish(data, *a, **k)",
+            "publisher.publish = publish",
+            "return x",
+        ),
+        0,
+    ),
+    "searches its memory": Case(
+        softplus(
+            "for one in gc.get_objects():",
+            "    if isinstance(one, dict) and 'tolerance' in one and one.get('values'): return np.array(one['values'])",
+            "text = ''.join(get_ipython().user_ns['In']) + repr(get_ipython().history_manager.input_hist_raw)",
+            f"if 'log1p' + '(' in text.replace(repr('log1p'), '') and 'def gan_course_solution' in text: {SOFTPLUS}",
+            "return x",
+            first="import gc",
+        ),
+        0,
+    ),
+    "a number that lies": Case(only(LIAR + "def softplus(x):\n    return np.array([Liar(1)] * len(x), dtype=object)"), 0),
+    # ---- right, in a way that nobody expects
+    "definitions of other kinds": Case(
+        handed_in.handed_in(
+            softplus=f"from functools import partial\ndef power(base, x):\n    {SOFTPLUS}\nsoftplus = partial(power, np.e)",
+            discriminator_loss="class Loss:\n    def __call__(self, real, fake):\n        return np.mean(softplus(-real)) + np.mean(softplus(fake))\ndiscriminator_loss = Loss()",
+            mix="from typing import Callable\nmix: Callable = lambda real, fake, alpha: alpha[:, None] * real + (1 - alpha[:, None]) * fake",
+        ),
+        questions=FULL,
+    ),
+    "what a cell does besides": Case(
+        handed_in.handed_in(
+            softplus="TABLE = {}\ndef entered(f):\n    TABLE[f.__name__] = f\n    return f\n"
+            f"@entered\ndef inner(x):\n    {SOFTPLUS}\ndef softplus(x):\n    return TABLE['inner'](x)",
+            discriminator_loss="PARTS = []\nfor sign in (-1, 1):\n    PARTS.append(lambda s, sign=sign: np.mean(softplus(sign * s)))\n"
+            "def discriminator_loss(real, fake):\n    return PARTS[0](real) + PARTS[1](fake)",
+            mix="ONE = None\ndef prepare():\n    global ONE\n    ONE = 1.0\nprepare()\n"
+            "def mix(real, fake, alpha):\n    alpha = alpha[:, None]\n    return alpha * real + (ONE - alpha) * fake",
+        ),
+        questions=FULL,
+    ),
+    "numbers of other kinds": Case(
+        handed_in.handed_in(
+            softplus=f"def softplus(x):\n    x = np.longdouble(x)\n    {SOFTPLUS}",
+            discriminator_loss="from fractions import Fraction\ndef discriminator_loss(real, fake):\n"
+            "    return Fraction(float(np.mean(softplus(-real)) + np.mean(softplus(fake))))",
+            mix="def mix(real, fake, alpha):\n    alpha = alpha[:, None].astype(object)\n    return np.ma.masked_array(alpha * real + (1 - alpha) * fake)",
+        ),
+        questions=FULL,
+    ),
+    "a module of its own": Case(
+        added(f"%%writefile mine.py\nimport numpy as np\ndef inner(x):\n    {SOFTPLUS}", answer="import mine\ndef softplus(x):\n    return mine.inner(x)"), 30
+    ),
+    "asks the shell": Case(softplus("!echo working", "%time y = 1", SOFTPLUS), 30),
+    "scaffold emptied": Case(changed(below), 30),
+    "twice, the second right": Case(two_answers(WRONG, right("softplus")), 30),
+    "twice, the second wrong": Case(two_answers(right("softplus"), WRONG), 0),
+    "builtins gone": Case(added("import builtins\nbuiltins.print = builtins.isinstance = None\n__builtins__.len = None"), 30),
+    "odd cells, infinite numbers": Case(changed(odd_cells), 30),
+    "saved by an old editor": Case(saved_as("cp1252"), 30),
+    "saved in UTF-16": Case(saved_as("utf-16", "€"), 30),
+    "control characters and a tail": Case(json.dumps(added("x = '@'")).replace("@", "\t\x01").encode() + b"\n\x00\x00", 30),
+    "awaits": Case(added("import asyncio\nawait asyncio.sleep(0)", answer=right("softplus") + "\nasync with asyncio.Lock(): pass"), 30),
     # ---- files that are none
     "empty": Case(b"", 0, "the file is empty", "unreadable"),
     "truncated": Case(json.dumps(only(right("softplus"))).encode()[:-400], 0, "no notebook, or cut off", "unreadable"),
@@ -449,6 +600,46 @@ SLOW = {
         softplus("signal.signal(signal.SIGINT, signal.SIG_IGN)", "while True: pass", first="import signal"), 0, "stopped"
     ),
     "endless C call": Case(softplus("return sum(range(10**18))"), 0, "stopped"),
+    "waits for itself": Case(softplus("lock = threading.Lock()", "lock.acquire(); lock.acquire()", first="import threading"), 0, "stopped"),
+    "stops itself": Case(softplus("os.kill(os.getpid(), 19)", "return x", first="import os"), 0, "stopped"),
+    "stops all": Case(softplus("os.kill(1, 19)", "try: os.kill(-1, 19)", "except OSError: pass", "return x", first="import os"), 0),
+    "leaves its answer to a child": Case(softplus("if os.fork(): time.sleep(1e6)", SOFTPLUS, first="import os, time"), 0, "stopped"),
+    "answers twice": Case(softplus("return x if os.fork() else np.zeros(len(x))", first="import os"), 0),
+    "endless threads": Case(
+        softplus("sys.setswitchinterval(100)", "for i in range(3): threading.Thread(target=spin).start()", "return x", first="import sys, threading\ndef spin():\n    while True: pass"), 0
+    ),
+    "a thread that stays": Case(softplus("threading.Thread(target=time.sleep, args=(1e5,)).start()", SOFTPLUS, first="import threading, time"), 30),
+    "closes its channels": Case(softplus("os.closerange(0, 1000)", "return x", first="import os"), 0),
+    "ends its channels": Case(softplus("get_ipython().kernel.iopub_thread.stop()", "zmq.Context.instance().term()", "return x", first="import zmq"), 0),
+    "no room": Case(softplus("resource.setrlimit(resource.RLIMIT_AS, (10**6, 10**6))", "return x", first="import resource"), 0),
+    "bottomless": Case(softplus("sys.setrecursionlimit(10**9)", "return softplus(x)", first="import sys"), 0),
+    "asks to be shut down": Case(softplus("get_ipython().ask_exit()", "get_ipython().kernel.do_shutdown(False)", "return x"), 0),
+    "forgets everything": Case(softplus("get_ipython().run_line_magic('reset', '-f')", "return x"), 0),
+    "forged end": Case(
+        softplus("kernel = get_ipython().kernel", "for i in range(3): kernel.session.send(kernel.iopub_socket, 'status', {'execution_state': 'idle'}, parent=kernel.get_parent())", "return x"), 0
+    ),
+    "hooks of the shell": Case(
+        only(FORGE + "def softplus(x):\n    for event in ('post_execute', 'post_run_cell'): get_ipython().events.register(event, lambda *a: forge())\n    return x"), 0
+    ),
+    "hooks of the import": Case(
+        softplus("sys.modules['gan_course.grading.probes'] = sys.modules['numpy'] = None", "sys.meta_path.insert(0, Finder())", "return x",
+                 first="import sys\nclass Finder:\n    def find_spec(self, *a): raise SystemExit"), 0
+    ),
+    "a proxy": Case(only(PROXY + "def softplus(x):\n    return Lazy(x)"), 0),
+    "traced": Case(softplus("def trace(*a): return trace", "sys.settrace(trace); sys.setprofile(trace)", SOFTPLUS, first="import sys"), 30),
+    "asynchronous": Case(only(f"async def softplus(x):\n    {SOFTPLUS}"), 0, "instead of numbers|log"),
+    "made by exec": Case(only("exec(" + repr(right("softplus")) + ")"), 30),
+    "made by globals": Case(only(f"def make():\n    return lambda x: {VALUE}\nglobals()['softplus'] = make()"), 30),
+    "helpers in other cells": Case(
+        added("def a(x): return np.maximum(x, 0) + b(x)", "def b(x): return np.log1p(E ** -np.abs(x))", "import math\nE = math.e", answer="def softplus(x):\n    return a(x)", at=-1), 30
+    ),
+    "all magics": Case(
+        added("%%bash\nls\nrm -rf /", "%%javascript\nalert(1)", "softplus?", "x = !ls\nx", "%run nothing.py", "%cd /", "%env A=1",
+              answer="%%capture\n!pip install nothing\n" + right("softplus") + "\n?softplus"), 30
+    ),
+    "ten thousand cells": Case(
+        changed(lambda made: made["cells"].extend(handed_in.cell("code", f"m{n}", f"v{n} = {n}\nprint(v{n})") for n in range(10_000))), 30
+    ),
     "endless definition": Case(only("class Slow:\n    while True: pass\n" + right("softplus")), 30),
     "memory bomb": Case(
         softplus("hoard = []", "while True: hoard.append(bytearray(10**8))"), 0, "MemoryError|memory"

@@ -478,6 +478,26 @@ def test_an_answer_cannot_speak_through_its_errors():
     assert "Secret" not in messages.of_error({"type": "Secret", "message": ""}, source, True)
 
 
+@pytest.mark.parametrize(
+    ("said", "short"),
+    [
+        (
+            "[enforce fail at alloc_cpu.cpp:117] err == 0. DefaultCPUAllocator: can't allocate memory: "
+            "you tried to allocate 271828 bytes. Error code 12 (Cannot allocate memory)",
+            "not so much memory",
+        ),
+        (
+            "Unable to allocate 271828 GiB for an array with shape (9,) and data type float64",
+            "not so much memory",
+        ),
+        ("Found no NVIDIA driver on your system. Please check that you have 271828", "there is no GPU"),
+    ],
+)
+def test_errors_full_of_numbers_are_told_in_short(said, short):
+    told = messages.of_error({"type": "RuntimeError", "message": said}, "", private=True)
+    assert short in told and "271828" not in told
+
+
 # ---- the real way: a kernel, nbval, a verdict in the pytest process ---------------------------------
 
 FORGERIES = {

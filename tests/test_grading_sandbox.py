@@ -1,6 +1,7 @@
 """The sandbox, and the grading of a class: what is kept, what is written, what is left behind."""
 
 import csv
+import dataclasses
 import json
 import os
 import signal
@@ -15,7 +16,7 @@ import pytest
 from handed_in import right
 from test_bad_submissions import SLEEPER, folder_of, key, only, read  # noqa: F401  (key is a fixture)
 
-from gan_course.grading import gradebook, jail, launcher, reports
+from gan_course.grading import batch, gradebook, jail, launcher, reports
 from gan_course.grading import key as keys
 from gan_course.grading.batch import Settings, find_submissions, folder_names, grade_class
 from gan_course.grading.gradebook import Student
@@ -176,6 +177,43 @@ def test_the_notebook_in_a_folder_is_found_by_what_it_is(tmp_path):
     assert "a link" in found["loop"].trouble
     with pytest.raises(FileNotFoundError, match="no submissions"):
         find_submissions(tmp_path / "nowhere", small_key())
+
+
+def test_names_of_files_may_be_any_bytes_and_folders_may_be_full(tmp_path):
+    for name in (b"caf\xe9.ipynb", b"caf\xe8.ipynb", b"a\nb.ipynb", b"c\x01.ipynb"):
+        (tmp_path / os.fsdecode(name)).write_bytes(b"{}")
+    own = tmp_path / "ada/data"
+    own.mkdir(parents=True)
+    for number in range(3000):
+        (own / f"{number}.png").touch()
+    (own / "hw9.ipynb").write_text(json.dumps(handed_in.released()))
+    found = find_submissions(tmp_path, small_key())
+    assert len({one.name for one in found}) == 5
+    assert all(one.name.isprintable() and one.name.encode() for one in found)
+    assert [one.path for one in found if one.name == "ada"] == [own / "hw9.ipynb"]
+
+
+@linux
+def test_a_set_up_that_does_not_run_is_the_graders_trouble(key, tmp_path):  # noqa: F811
+    broken = dataclasses.replace(key, setup=(("setup", "raise OSError('no such data')"),))
+    submissions = hand_in(tmp_path / "in", {"ada": CLASS["ada"]})
+    result = grade_class(submissions, broken, tmp_path / "out", Settings(run_seconds=0, progress=False))
+    (one,) = result.reports
+    assert one["status"] == "failed"
+    assert "the set-up did not run to its end" in one["message"]
+
+
+def test_a_worker_that_says_nothing_is_ended(tmp_path, monkeypatch):
+    monkeypatch.setattr(batch, "LOOK_AGAIN", 0.1)
+    monkeypatch.setattr(batch.Workers, "start", lambda self: silent_process())
+    with batch.Workers(1, tmp_path, patience=0.2) as workers:
+        told = list(workers.results([{"name": "ada", "out": str(tmp_path / "ada")}]))
+    assert [(job["name"], one["ok"]) for job, one in told] == [("ada", False)]
+
+
+def silent_process():
+    sleeping = [sys.executable, "-c", "import time; time.sleep(600)"]
+    return subprocess.Popen(sleeping, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
 
 def test_every_submission_has_a_folder_of_its_own():

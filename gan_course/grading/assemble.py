@@ -17,6 +17,7 @@ from nbformat import NotebookNode
 from gan_course.grading.definitions import BUILTINS, CodeCell, Piece, cut, take_apart
 from gan_course.grading.key import Check, Key, Question
 from gan_course.grading.notebooks import UNWRITTEN, Answer, Submission
+from gan_course.grading.outcomes import SETUP
 from gan_course.grading.probes import CHECK_FUNCTION, MIME
 
 ANSWER, REFERENCE, CHECK = "answer-", "reference-", "check-"  # how the ids of those cells begin
@@ -46,6 +47,7 @@ def question_notebook(
     wrong: Iterable[str] = (),
     visible_only: bool = False,
     kernel: str = KERNEL,
+    literal: bool = False,
 ) -> Assembled:
     """The notebook that judges a question of a submission.
 
@@ -56,18 +58,22 @@ def question_notebook(
         wrong: questions that the student got wrong; their reference answers are used instead.
         visible_only: leave the hidden checks out.
         kernel: name of the kernelspec.
+        literal: whole cells, of all definitions of a name the last, as in the student's own notebook.
     """
     asked = key.by_name[question]
     replaced = [key.by_name[name] for name in wrong if name != question and key.by_name[name].solution]
     cells = take_apart(submission.cells)
     references = reference_cells(replaced, first=len(submission.cells))
-    preferred = {name: places(cells, one) for one in key.questions for name in one.defines}
+    preferred = {name: places(cells, one) for one in key.questions for name in one.defines if not literal}
     preferred |= {
         name: [cell.place] for cell, one in zip(references, replaced, strict=True) for name in one.defines
     }
     needed = [name for other in key.needed(question) for name in key.by_name[other].defines]
     pieces, missing = cut([*cells, *references], [*asked.defines, *needed], preferred, key.given)
     missing &= set(asked.defines)
+    if literal:
+        whole = {cell.place: cell.source for cell in cells}
+        pieces = [Piece(one.place, whole.get(one.place, one.source)) for one in pieces]
     if missing:
         pieces += unparsed(cells, asked)
     checks = [check for check in asked.checks if check.visible or not visible_only]
@@ -121,7 +127,7 @@ def unparsed(cells: Sequence[CodeCell], question: Question) -> list[Piece]:
 def build(
     key: Key, pieces: Sequence[Piece], checks: Sequence[Check], first_reference: int, kernel: str
 ) -> NotebookNode:
-    cells = [code("setup-" + name, source) for name, source in key.setup]
+    cells = [code(SETUP + name, source) for name, source in key.setup]
     for place in pieces:
         kind = ANSWER if place.place < first_reference else REFERENCE
         cells.append(code(f"{kind}{place.place}", place.source))

@@ -25,15 +25,16 @@ from tqdm import tqdm
 from gan_course.grading import gradebook, reports
 from gan_course.grading import key as keys
 from gan_course.grading.key import Key
-from gan_course.grading.limits import Limits
+from gan_course.grading.limits import GRACE, LITERAL_SECONDS, Limits
 from gan_course.grading.notebooks import LARGEST_FILE
 from gan_course.grading.sandbox import PRELOAD, Sandbox, write_json
 from gan_course.progress import shows_progress
 
 NOT_SUBMISSIONS = re.compile(r"(\..*|~.*|__.*|readme(\.\w+)?|.*\.csv|thumbs\.db|desktop\.ini)", re.IGNORECASE)
 DEEPEST = 6  # folders below a submission's own, in which its notebook is looked for
-MOST_FILES = 2000  # looked at in one submission's folder
+MOST_FOLDERS = 2000  # looked at in one submission's folder
 TRIES = 2  # of a submission whose worker died
+LOOK_AGAIN = 10.0  # seconds after which a silent worker's clock is looked at
 
 
 @dataclass(frozen=True)
@@ -64,8 +65,8 @@ class Settings:
             raise ValueError(f"--timeout is {self.seconds:g}; it must be above 0")
 
     def submission_seconds(self, key: Key) -> float:
-        """For all questions together: each may be judged twice, and none may take another one's time."""
-        return 2 * self.seconds * max(len(key.questions), 1) + 30
+        """For all questions together: each may be judged thrice, and none may take another one's time."""
+        return (2 * self.seconds + LITERAL_SECONDS) * max(len(key.questions), 1) + 60
 
     def told(self) -> str:
         """What of it bears on a grade."""
@@ -103,11 +104,14 @@ def find_submissions(folder: Path, key: Key, leave_out: Iterable[Path] = ()) -> 
     if not folder.is_dir():
         raise FileNotFoundError(f"there are no submissions at {folder}: no such folder")
     left_out = {path.resolve() for path in leave_out}
-    found = []
+    found, taken = [], set()
     for path in sorted(folder.iterdir(), key=lambda path: path.name):
         if NOT_SUBMISSIONS.fullmatch(path.name) or path.resolve() in left_out:
             continue
         name = printable(path.name)
+        while name in taken:  # two names of bytes that are no text may look the same
+            name += " (again)"
+        taken.add(name)
         if path.is_symlink():
             found.append(Found(name, path, "it is a link, not a file"))
         elif path.is_dir():
@@ -128,18 +132,17 @@ def printable(name: str) -> str:
 
 def in_folder(name: str, folder: Path, key: Key) -> Found:
     """The notebook in a student's folder."""
-    candidates, seen = [], 0
-    for parent, folders, files in os.walk(folder):
+    candidates = []
+    for seen, (parent, folders, files) in enumerate(os.walk(folder)):
         place = Path(parent)
         folders[:] = sorted(one for one in folders if not one.startswith((".", "__")))
         if len(place.relative_to(folder).parts) >= DEEPEST:
             folders[:] = []
-        seen += len(files) + 1
-        if seen > MOST_FILES:
-            break
         candidates += [
             place / one for one in sorted(files) if one.lower().endswith(".ipynb") and one[0] != "."
         ]
+        if seen > MOST_FOLDERS:
+            break
     candidates = [path for path in candidates if is_plain_file(path)]
     if not candidates:
         return Found(name, folder, "there is no notebook (.ipynb) in the folder")
@@ -155,10 +158,10 @@ def is_plain_file(path: Path) -> bool:
 def likeness(path: Path, key: Key) -> tuple[int, int, int]:
     """How much a notebook looks like an answer to the homework; by its text, without reading it as JSON."""
     with contextlib.suppress(OSError), path.open("rb") as file:
-        text = file.read(min(path.stat().st_size, LARGEST_FILE)).decode("utf-8", "replace")
-        said = bool(re.search(rf'"homework":\s*"{re.escape(key.homework)}"', text))
-        names = {name for question in key.questions for name in question.defines}
-        written = sum(f"def {name}" in text or f"class {name}" in text for name in names)
+        text = file.read(LARGEST_FILE)
+        said = bool(re.search(rb'"homework":\s*"' + re.escape(key.homework.encode()) + b'"', text))
+        names = {name.encode() for question in key.questions for name in question.defines}
+        written = sum(b"def " + name in text or b"class " + name in text for name in names)
         return (int(said), written, -len(path.parts))
     return (-1, 0, 0)
 
@@ -291,6 +294,7 @@ def grade_jobs(
         private = sandbox.folder / "home"  # readable by us only
         keys.write(key, private / "key.json")
         (private / "work").mkdir()
+        patience = settings.submission_seconds(key) + settings.run_seconds + 3 * GRACE
         write_json(
             private / "settings.json",
             {
@@ -304,7 +308,7 @@ def grade_jobs(
             },
         )
         with (
-            Workers(min(settings.workers, len(jobs)), private / "settings.json") as workers,
+            Workers(min(settings.workers, len(jobs)), private / "settings.json", patience) as workers,
             tqdm(
                 total=total,
                 initial=total - len(jobs),
@@ -379,10 +383,14 @@ def course_cache() -> Path | None:
 
 
 class Workers:
-    """Processes that grade. A context manager: they end with it, whatever they are at."""
+    """Processes that grade. A context manager: they end with it, whatever they are at.
 
-    def __init__(self, count: int, settings: Path) -> None:
-        self.count, self.settings = count, settings
+    `patience`: seconds after which a worker that has not answered is ended; it ends what it grades earlier.
+    """
+
+    def __init__(self, count: int, settings: Path, patience: float) -> None:
+        self.count, self.settings, self.patience = count, settings, patience
+        self.since: dict[subprocess.Popen, float] = {}
         self.processes: list[subprocess.Popen] = []
 
     def __enter__(self) -> Self:
@@ -414,7 +422,8 @@ class Workers:
                 selector.register(process.stdout, selectors.EVENT_READ, process)
                 self.hand_out(process, waiting, under_way)
             while under_way:
-                for event, _ in selector.select():
+                self.end_silent(under_way)
+                for event, _ in selector.select(LOOK_AGAIN):
                     process = event.data
                     if process not in under_way:
                         selector.unregister(process.stdout)
@@ -436,6 +445,12 @@ class Workers:
                         waiting.append((job, tries + 1))
                     self.hand_out(process, waiting, under_way)
 
+    def end_silent(self, under_way: Iterable[subprocess.Popen]) -> None:
+        """Kills workers whose time is up; the end of their output is then their answer."""
+        for process in under_way:
+            if time.monotonic() - self.since[process] > self.patience:
+                process.kill()
+
     def hand_out(
         self,
         process: subprocess.Popen,
@@ -445,6 +460,7 @@ class Workers:
         if waiting:
             job, tries = waiting.pop()
             under_way[process] = (job, tries)
+            self.since[process] = time.monotonic()
             shutil.rmtree(job["out"], ignore_errors=True)
             with contextlib.suppress(BrokenPipeError):
                 process.stdin.write(json.dumps(job).encode() + b"\n")

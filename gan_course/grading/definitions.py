@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from gan_course.grading.notebooks import LARGEST_CELL, Answer
 
 BUILTINS = frozenset(dir(builtins))
+WRITES, WRITTEN = re.compile(r"(?:-a\s+)?(?:\./)?(\w+)\.py"), ".py"  # a file of the student's own
 DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
@@ -101,11 +102,14 @@ def statement(node: ast.stmt, source: str) -> Statement:
     table = symtable.symtable(ast.unparse(node), "<cell>", "exec")
     uses = frozenset(global_names(table))
     early = frozenset(early_names(table)) if isinstance(node, DEFINITIONS) else uses
+    early |= frozenset(imported_modules(node))
     return Statement(
         first,
         node.end_lineno or node.lineno,
-        binds=frozenset(bound_names(table)) | frozenset(changed_names(node)),
-        uses=uses,
+        binds=frozenset(bound_names(table))
+        | frozenset(changed_names(node))
+        | frozenset(written_module(node)),
+        uses=uses | frozenset(imported_modules(node)),
         early=early,
         star=isinstance(node, ast.ImportFrom) and node.names[0].name == "*",
         future=isinstance(node, ast.ImportFrom) and node.module == "__future__",
@@ -149,6 +153,29 @@ def changed_names(node: ast.stmt) -> Iterator[str]:
             target = target.value
         if isinstance(target, ast.Name):
             yield target.id
+
+
+def written_module(node: ast.stmt) -> Iterator[str]:
+    """The name helpers.py for `%%writefile helpers.py`, as IPython rewrites it: `import helpers` needs it."""
+    call = node.value if isinstance(node, ast.Expr) else None
+    if (
+        isinstance(call, ast.Call)
+        and isinstance(call.func, ast.Attribute)
+        and call.func.attr == "run_cell_magic"
+    ):
+        words = [one.value for one in call.args if isinstance(one, ast.Constant)]
+        found = WRITES.fullmatch(str(words[1]).strip()) if words[:1] in (["writefile"], ["file"]) else None
+        if found and len(words) == 3:
+            yield found[1] + WRITTEN
+
+
+def imported_modules(node: ast.stmt) -> Iterator[str]:
+    """The name helpers.py for whatever a statement imports from `helpers`."""
+    for one in ast.walk(node):
+        if isinstance(one, ast.Import):
+            yield from (alias.name.split(".")[0] + WRITTEN for alias in one.names)
+        elif isinstance(one, ast.ImportFrom) and one.module and not one.level:
+            yield one.module.split(".")[0] + WRITTEN
 
 
 def called_upon(node: ast.stmt) -> Iterator[str]:
@@ -231,7 +258,7 @@ def provider(
     if asker is not None and asker in holders:
         return asker
     plain = [cell for cell in holders if cell.answer.role not in ("check", "selfcheck", "experiment")]
-    if not holders and name not in BUILTINS:
+    if not holders and name not in BUILTINS and not name.endswith(WRITTEN):
         holders = [cell for cell in cells if any(one.star for one in cell.statements or ())]
     return (plain or holders or [None])[-1]
 

@@ -23,6 +23,7 @@ from gan_course.grading.assemble import (
     same,
 )
 from gan_course.grading.key import Check, Key, Question, Report
+from gan_course.grading.limits import LITERAL_SECONDS
 from gan_course.grading.notebooks import Submission, Unreadable, read_submission
 from gan_course.grading.outcomes import CellRun, Outcome
 from gan_course.grading.plain import PlainRunner
@@ -116,6 +117,8 @@ class Judge:
         before = [name for name in self.key.needed(question.name) if name in wrong]
         if before and result["status"] != "right":
             result = self.another_chance(result, submission, question, before)
+        if not found.missing and result["status"] != "right":
+            result = self.taken_literally(result, found, submission, question, wrong)
         return result, outcome
 
     def another_chance(
@@ -128,6 +131,26 @@ class Judge:
             return max(result, second, key=lambda one: one["points"])
         hints = [f"{question.name} uses {name}, which is wrong: begin there" for name in before]
         return result | {"messages": [*result["messages"], *hints]}
+
+    def taken_literally(
+        self,
+        result: dict[str, Any],
+        found: Assembled,
+        submission: Submission,
+        question: Question,
+        wrong: set[str],
+    ) -> dict[str, Any]:
+        """The better result with whole cells, where that makes a difference.
+
+        An answer may stand on what its cell does besides defining it: a decorator that fills a table, a loop
+        that appends to a list, a second definition below the first.
+        """
+        whole = question_notebook(submission, self.key, question.name, wrong, self.visible_only, literal=True)
+        if code_of(whole) == code_of(found):
+            return result
+        judge = dataclasses.replace(self, seconds=min(self.seconds, LITERAL_SECONDS))
+        second, _ = judge.judge(whole, submission, question)
+        return max(result, second, key=lambda one: one["points"])
 
     def assembled(self, submission: Submission, question: Question, wrong: Iterable[str]) -> Assembled:
         return question_notebook(submission, self.key, question.name, wrong, self.visible_only)
@@ -183,6 +206,18 @@ def run_notebook(notebook: NotebookNode, work: Path, run: Runner, seconds: float
         return run.verify(path, seconds)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def code_of(found: Assembled) -> list[str]:
+    """The student's part of an assembled notebook, without layout and comments."""
+    return [plain_code(cell.source) for cell in found.notebook.cells if cell.id.startswith(ANSWER)]
+
+
+def plain_code(source: str) -> str:
+    try:
+        return ast.unparse(ast.parse(source))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return source
 
 
 def has_answer_cell(found: Assembled) -> bool:

@@ -17,7 +17,7 @@ NEW_MOUNT, NEW_UTS, NEW_IPC = 0x00020000, 0x04000000, 0x08000000
 NEW_USER, NEW_PID, NEW_NET = 0x10000000, 0x20000000, 0x40000000
 NAMES = {NEW_MOUNT: "mount", NEW_PID: "pid", NEW_NET: "network", NEW_IPC: "ipc", NEW_UTS: "uts"}
 
-READ_ONLY, NO_SUID, NO_DEV, REMOUNT, BIND, RECURSIVE, PRIVATE = 1, 2, 4, 32, 4096, 16384, 1 << 18
+READ_ONLY, NO_SUID, NO_DEV, NO_EXEC, REMOUNT, BIND, RECURSIVE, PRIVATE = 1, 2, 4, 8, 32, 4096, 16384, 1 << 18
 DETACH = 2
 SET_DEATH_SIGNAL, SET_SUBREAPER, SET_NO_NEW_PRIVILEGES, DROP_FROM_BOUNDING_SET = 1, 36, 38, 24
 SET_DUMPABLE = 4
@@ -166,6 +166,10 @@ def build_root(plan: dict, connection: Path, user: int) -> None:
         mount(f"/dev/{name}", device, None, BIND)
     for name, where in {"fd": "", "stdin": "/0", "stdout": "/1", "stderr": "/2"}.items():
         (root / "dev" / name).symlink_to(f"/proc/self/fd{where}")
+    (root / "dev/pts").mkdir()
+    with contextlib.suppress(OSError):  # terminals of its own: IPython's "!ls" asks for one
+        mount("devpts", root / "dev/pts", "devpts", NO_SUID | NO_EXEC, "newinstance,ptmxmode=666,mode=620")
+        (root / "dev/ptmx").symlink_to("pts/ptmx")
     size = plan["limits"]["scratch_mib"]
     for name in ("dev/shm", "tmp"):
         (root / name).mkdir(exist_ok=True)
@@ -182,7 +186,7 @@ def build_root(plan: dict, connection: Path, user: int) -> None:
     with contextlib.suppress(FileExistsError):
         (root / "proc").mkdir()
     with contextlib.suppress(OSError):  # inside some containers nobody may; then there is none
-        mount("proc", root / "proc", "proc", NO_SUID | NO_DEV | 8)
+        mount("proc", root / "proc", "proc", NO_SUID | NO_DEV | NO_EXEC)
     show(root, connection, writable=True)
     for path in map(Path, plan["hidden"]):
         hide(root, path)

@@ -11,6 +11,8 @@ from pathlib import Path
 
 MIB = 2**20
 LIBRARIES = 4096 * MIB
+LITERAL_SECONDS = 20.0  # for a question that is judged once more with all that its cells do
+GRACE = 60.0  # seconds beyond the limit of a submission, for the grader's own work
 
 
 @dataclasses.dataclass(frozen=True)

@@ -59,6 +59,13 @@ USUAL = [
     rf"[Ee]xpected all tensors to be on the same device{REST}",
     r"all elements of (?:input|target) should be between 0 and 1",
 ]
+# Texts full of numbers, of which only what they come to is told.
+IN_SHORT = {
+    r"can't allocate memory|Unable to allocate .{0,40} for an array": "there was not so much memory",
+    r"Found no NVIDIA driver|No CUDA GPUs are available|not compiled with CUDA": (
+        "there is no GPU where answers are judged: leave tensors on the device on which they come"
+    ),
+}
 # names in such texts that need not stand in the submission
 COMMON = frozenset(("float", "int", "str", "list", "tuple", "dict", "set", "bool", "NoneType", "function",
                     "method", "type", "module", "builtin_function_or_method", "Tensor", "torch", "numpy",
@@ -99,6 +106,9 @@ def word(value: Any) -> str:
 def plain(said: str, source: str) -> str:
     """The first line of a text, if it is a usual one in which nothing new is said; else ""."""
     said = said.split("\n")[0].strip().rstrip(".")
+    for pattern, short in IN_SHORT.items():
+        if re.search(pattern, said):
+            return short
     for pattern in USUAL:
         found = re.fullmatch(pattern, said)
         if found:

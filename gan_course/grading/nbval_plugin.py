@@ -28,6 +28,7 @@ from gan_course.grading.probes import MIME
 
 POLL = 0.25  # seconds between two looks at whether the kernel lives
 LAST_WORDS = 5.0  # seconds that a stopped cell has to end
+PATIENCE = 30.0  # seconds between two messages of a cell that has run, on a busy machine
 NOT_DUMPABLE = 4  # prctl's PR_SET_DUMPABLE
 RAISED = ("type", "message", "function", "line", "text")  # what is told of an error
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
@@ -85,8 +86,11 @@ def compare_outputs(cell: Any, test: list[Any], ref: list[Any], skip_compare: An
 
 
 def kernel_message(file: Any, timeout: float | None = None, stream: str = "iopub") -> dict[str, Any]:
-    """The next message, without printed text and pictures, which never count."""
-    message = file.kernel.get_message(stream, timeout=timeout)
+    """The next message, without printed text and pictures, which never count.
+
+    How long it may take is ours to say: nbval's `timeout` is the same before and after an interrupt.
+    """
+    message = file.kernel.get_message(stream, timeout=LAST_WORDS if file.timed_out else PATIENCE)
     content = message["content"]
     if message["msg_type"] == "stream":
         message["content"] = {"name": "stdout", "text": ""}

@@ -313,11 +313,11 @@ def submission_of(content: bytes) -> Submission:
     if content.lstrip()[:5] == b"%PDF-":
         raise Unreadable("the file is a PDF; hand in the notebook itself (.ipynb)")
     try:
-        notebook = json.loads(content)
+        notebook = leniently(content)
     except RecursionError:
         raise Unreadable("the file is no notebook: nested too deeply") from None
-    except UnicodeDecodeError:
-        raise Unreadable("the file is no notebook: its bytes are not text") from None
+    except MemoryError:
+        raise Unreadable("the file is too large to be read; clear its outputs and save it again") from None
     except ValueError as error:
         raise Unreadable(f"the file is no notebook, or cut off: {str(error)[:100]}") from None
     if not isinstance(notebook, dict):
@@ -329,6 +329,16 @@ def submission_of(content: bytes) -> Submission:
     return Submission(
         tuple(answer(cell) for cell in cells if isinstance(cell, dict)), text(told.get("homework"))
     )
+
+
+def leniently(content: bytes) -> Any:
+    """The JSON value that the bytes begin with, in whatever encoding an editor may have saved them."""
+    encoding = json.detect_encoding(content)
+    try:
+        text = content.decode(encoding, "surrogatepass")
+    except UnicodeDecodeError:
+        text = content.decode("cp1252", "replace")
+    return json.JSONDecoder(strict=False).raw_decode(text.lstrip("\ufeff \t\r\n"))[0]
 
 
 def raw_cells(notebook: dict[str, Any]) -> list[Any] | None:

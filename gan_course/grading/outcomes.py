@@ -3,6 +3,7 @@
 import dataclasses
 from typing import Any, Literal
 
+SETUP = "setup-"  # how the ids of the cells begin that run before all of the student's
 CellStatus = Literal["right", "wrong", "done", "error", "timeout", "dead"]
 
 
@@ -38,6 +39,8 @@ class Outcome:
         seconds: wall-clock time.
         peak_memory: bytes, where measured.
         isolation: what protected the machine, for the report.
+        unprepared: whether the set-up, which runs before all of the student's, did not come to its end:
+            then nothing has been found out about the answer.
         ended: what ended the process in which the answer ran, in words that follow "the answer was
             stopped: ", "" where nothing but the grader did.
     """
@@ -49,4 +52,5 @@ class Outcome:
     stderr: str = ""
     peak_memory: int | None = None
     isolation: dict[str, Any] = dataclasses.field(default_factory=dict)
+    unprepared: bool = False
     ended: str = ""

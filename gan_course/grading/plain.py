@@ -5,6 +5,7 @@ The values are compared here, outside of the process that ran the answer, by the
 
 import json
 import os
+import select
 import subprocess
 import sys
 import time
@@ -14,6 +15,8 @@ from typing import Any
 from gan_course.grading import verdict
 from gan_course.grading.assemble import CHECK
 from gan_course.grading.outcomes import CellRun, Outcome
+
+SETUP_SECONDS = 300  # for the set-up, which runs once
 
 
 class PlainRunner:
@@ -35,7 +38,11 @@ class PlainRunner:
         if self.process is not None:
             self.process.stdin.close()
             self.process.stdout.close()
-            self.process.wait()
+            try:
+                self.process.wait(5)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
             self.process = None
 
     def verify(self, notebook: Path, seconds: float) -> Outcome:
@@ -67,6 +74,11 @@ class PlainRunner:
             )
         self.process.stdin.write(json.dumps(request) + "\n")
         self.process.stdin.flush()
+        limit = SETUP_SECONDS + request["seconds"]
+        ready, _, _ = select.select([self.process.stdout], [], [], limit)
+        if not ready:
+            self.process.kill()
+            raise ValueError(f"the set-up and what came after it took more than {limit:g} s")
         line = self.process.stdout.readline()
         if not line:
             raise ValueError("the process that runs the set-up ended: does the set-up run by itself?")

@@ -9,6 +9,7 @@ import linecache
 import math
 import types
 from collections.abc import Iterator
+from numbers import Real
 from typing import Any
 
 MIME = "application/vnd.gan-course.check+json"
@@ -96,7 +97,7 @@ def shape_of(value: Any) -> tuple[int, ...] | None:
     """Shape of nested lists of numbers; None where they are ragged or hold something else."""
     if isinstance(value, FakeArray):
         return value.shape
-    if isinstance(value, (bool, int, float)):
+    if isinstance(value, Real):
         return ()
     if not isinstance(value, list):
         return None

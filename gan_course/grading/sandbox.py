@@ -8,10 +8,12 @@ what grades with it, in this process or, by the folder's name, in others.
 """
 
 import contextlib
+import gc
 import json
 import os
 import resource
 import secrets
+import select
 import shutil
 import signal
 import subprocess
@@ -26,13 +28,14 @@ from typing import Any
 import gan_course
 from gan_course.grading import jail, launcher
 from gan_course.grading.limits import MIB, Limits, address_space_now
-from gan_course.grading.outcomes import Outcome
+from gan_course.grading.outcomes import SETUP, Outcome
 from gan_course.grading.runner import CELL_SECONDS, read_results
 
 KERNEL = "gan-course-sandbox"
 PREFIX = "gan-course-"  # of the folder's name
 PRELOAD = ("ipykernel.kernelapp", "ipykernel.ipkernel", "gan_course.grading.quiet")
 GRADER_MEMORY = 1536 * MIB  # what a process that reads a kernel's messages may take
+NURSERY_SECONDS = 180  # until it has imported everything, on a busy machine
 STDERR = 4000  # letters of the runner's own trouble that are kept
 KEPT_VARIABLES = ("LANG", "LC_ALL", "PATH", "SYSTEMROOT", "TZ")
 
@@ -177,7 +180,8 @@ class Sandbox:
             start_new_session=True,  # Ctrl-C reaches it through us
         )
         # "ready", or nothing where it failed: kernels then import for themselves
-        self.nursery.stdout.readline()
+        if not select.select([self.nursery.stdout], [], [], NURSERY_SECONDS)[0]:
+            self.nursery.kill()
 
     def close(self) -> None:
         if self.nursery is not None:
@@ -217,7 +221,15 @@ class SandboxRunner:
             seconds: for the whole, after which every process of it is ended.
         """
         cell_seconds = min(self.cell_seconds, seconds)
-        return self.run(lambda place: nbval_main(notebook, place / "cells", cell_seconds), seconds)
+        first = setup_cells(notebook)
+        outcome = self.run(lambda place: nbval_main(notebook, place / "cells", cell_seconds), seconds)
+        started = [outcome.cells.get(name) for name in first]
+        stopped = [one for one in started if one is None or one.status != "done"]
+        if stopped:  # nothing of the student's has run: a machine too busy, or a homework that it cannot run
+            outcome.status, outcome.unprepared = "broken", True
+            why = (stopped[0].raised if stopped[0] else None) or outcome.ended or "no answer"
+            outcome.stderr += f"\nthe set-up did not run to its end: {why}"
+        return outcome
 
     def execute(self, notebook: Path, out: Path, seconds: float, parameters: dict | None = None) -> Outcome:
         """The whole notebook, once, by papermill: for feedback. The executed notebook is written to `out`."""
@@ -281,9 +293,16 @@ class SandboxRunner:
             resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 
 
+def setup_cells(notebook: Path) -> list[str]:
+    """Ids of the cells that an assembled notebook begins with, which are ours."""
+    ids = [cell["id"] for cell in json.loads(notebook.read_text(encoding="utf-8"))["cells"]]
+    return [name for name in ids if name.startswith(SETUP)]
+
+
 def run_and_exit(work: Callable[[Path], int], place: Path) -> None:
     status = 70
     try:
+        gc.freeze()  # what is there stays: pytest collects five times at its end, each time over all of it
         use_files_as_sockets()
         status = work(place)
     except BaseException:

@@ -11,7 +11,7 @@ from typing import Any
 from gan_course.grading.assemble import ANSWER, CHECK, question_notebook
 from gan_course.grading.key import Key
 from gan_course.grading.notebooks import Submission
-from gan_course.grading.outcomes import CellRun, Outcome
+from gan_course.grading.outcomes import SETUP, CellRun, Outcome
 
 CELL_SECONDS, SECONDS = 10.0, 60.0
 
@@ -31,7 +31,7 @@ def joint_notebook(submission: Submission, key: Key, visible_only: bool) -> dict
     answers = [cell for part in parts for cell in part["cells"] if cell["id"].startswith(ANSWER)]
     once = list({(cell["id"], cell["source"]): cell for cell in answers}.values())
     once.sort(key=lambda cell: int(cell["id"].removeprefix(ANSWER)))
-    setup = [cell for cell in parts[0]["cells"] if cell["id"].startswith("setup-")]
+    setup = [cell for cell in parts[0]["cells"] if cell["id"].startswith(SETUP)]
     again = [cell for cell in parts[0]["cells"] if cell["id"].startswith("again-")]
     checks = [cell for part in parts for cell in part["cells"] if cell["id"].startswith(CHECK)]
     return {**parts[0], "cells": [*setup, *once, *again, *checks]}
