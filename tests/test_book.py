@@ -36,8 +36,13 @@ each_chapter = pytest.mark.parametrize("chapter", CHAPTERS)
 
 
 @functools.cache
+def parsed(path):
+    """A written page; parsing takes longer than all that is asked of it afterwards."""
+    return BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
+
+
 def soup(page):
-    return BeautifulSoup((HTML / f"{page}.html").read_text(encoding="utf-8"), "html.parser")
+    return parsed(HTML / f"{page}.html")
 
 
 def article(page):
@@ -174,7 +179,7 @@ def test_every_citation_is_in_the_references():
 
 @functools.cache
 def anchors(path):
-    page = BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
+    page = parsed(path)
     return {tag["id"] for tag in page.select("[id]")} | {tag["name"] for tag in page.select("a[name]")}
 
 
@@ -249,9 +254,8 @@ SCRIPT_LOADS = re.compile(
 )
 
 
-def loaded_from_elsewhere(text):
-    """What a page would load from another host, as a list of descriptions."""
-    page = BeautifulSoup(text, "html.parser")
+def loaded_from_elsewhere(page):
+    """What a parsed page would load from another host, as a list of descriptions."""
     found = []
     for tag, attributes in LOADED_BY.items():
         for element in page.find_all(tag):
@@ -287,12 +291,12 @@ def loaded_from_elsewhere(text):
     ],
 )
 def test_the_search_for_foreign_hosts_finds_them(text):
-    assert loaded_from_elsewhere(text)
+    assert loaded_from_elsewhere(BeautifulSoup(text, "html.parser"))
 
 
 def test_no_page_loads_from_elsewhere():
     for path in written_pages():
-        found = loaded_from_elsewhere(path.read_text(encoding="utf-8"))
+        found = loaded_from_elsewhere(parsed(path))
         assert not found, f"{path.relative_to(HTML)} loads from elsewhere: {found}"
 
 
