@@ -46,8 +46,9 @@ DEMOS = {
     ),
     "drawing": Demo(
         "Draw a face",
-        "The generator of this chapter, in your page: draw, and the picture follows the pen.",
-        "Pairs of a drawing and the face that pix2pix makes of it.",
+        "pix2pix of this chapter, in your page: the face follows the pen. The pale tints are for you; "
+        "the network sees only the lines and their colours.",
+        "Six faces outlined in coloured pencil, and under each the face that pix2pix paints from it.",
     ),
     "label_map": Demo(
         "Paint a label map",

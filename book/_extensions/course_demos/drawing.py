@@ -7,7 +7,7 @@ import course_demos
 from gan_course import data, export, weights
 from gan_course.data import faces, pairs
 
-CHOSEN = (27, 4, 18, 31, 57, 8)  # of the held-out faces: six heads of hair, each colour of skin twice
+CHOSEN = (27, 4, 18, 31, 57, 8)  # of the held-out faces: each colour of hair once
 
 
 def make(folder: Path) -> None:

@@ -391,7 +391,7 @@
       say();
     });
     colour.element.classList.add("demo-drawing-colours");
-    const back = button("↶ undo", undo), forth = button("redo ↷", redo);
+    const back = button("undo", undo), forth = button("redo", redo);
     const lines = button("only the lines", () => {
       plain = !plain;
       lines.setAttribute("aria-pressed", plain);
