@@ -19,6 +19,8 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
 ROOT = Path(__file__).resolve().parents[1]
 HTML = ROOT / "book/_build/html"
 WIDTHS = {"wide": 1280, "phone": 360}
+# Loading is the slow part of a test: a page is loaded at one width and then brought to the other.
+LOADED_AT = {"server": "wide", "file": "phone"}
 FLAGS = [
     "--headless=new",
     "--no-sandbox",
@@ -40,7 +42,6 @@ def table_of_contents():
 
 PAGES = [*table_of_contents(), "genindex", "search"]
 each_page = pytest.mark.parametrize("page", PAGES)
-each_width = pytest.mark.parametrize("width", WIDTHS)
 each_origin = pytest.mark.parametrize("origin", ["server", "file"])
 
 
@@ -95,13 +96,18 @@ def server():
         http.shutdown()
 
 
+def set_width(browser, width):
+    """Make the window wide, or that of a phone."""
+    size = {"width": WIDTHS[width], "height": 900, "deviceScaleFactor": 1, "mobile": width == "phone"}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+
+
 @pytest.fixture
 def visit(browser, server):
     """Open a page of the book; from a file, the network is switched off before."""
 
     def visit(page, origin="server", width="wide"):
-        size = {"width": WIDTHS[width], "height": 900, "deviceScaleFactor": 1, "mobile": width == "phone"}
-        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+        set_width(browser, width)
         conditions = {
             "offline": origin == "file",
             "latency": 0,
@@ -128,6 +134,15 @@ const ready = () => {
   Promise.all([maths, fonts]).then(() => requestAnimationFrame(() => done(true)), (e) => done(String(e)));
 };
 if (document.readyState === "complete") ready(); else window.addEventListener("load", ready);
+"""
+
+# the page is laid out for a window of that width
+LAID_OUT = """
+const [width, done] = arguments;
+const look = () => matchMedia(`(width: ${width}px)`).matches
+  ? requestAnimationFrame(() => requestAnimationFrame(() => done(true)))
+  : setTimeout(look, 20);
+look();
 """
 
 # the elements that reach beyond the right edge and do not scroll inside themselves
@@ -223,33 +238,74 @@ def foreign_requests(browser):
     ]
 
 
-@each_origin
-@each_width
-@each_page
-def test_page(visit, page, width, origin):
-    browser = visit(page, origin, width)
-    where = f"{page}, {width}, from a {origin}"
-
-    errors = console_errors(browser)
-    assert not errors, f"{where}: the console says {errors}"
-    asked = foreign_requests(browser)
-    assert not asked, f"{where}: loads from elsewhere: {asked}"
-
+def wrong_with_content(browser):
+    """What is wrong with formulas and images at this width."""
     formulas = browser.execute_script(FORMULAS)
-    assert formulas["set"] >= formulas["wanted"], f"{where}: formulas not rendered: {formulas}"
-    assert not formulas["wrong"] and not formulas["raw"], f"{where}: formulas with errors: {formulas}"
-    assert not formulas["flat"], f"{where}: formulas without height: {formulas}"
-
+    if formulas["set"] < formulas["wanted"]:
+        yield f"formulas not rendered: {formulas}"
+    if formulas["wrong"] or formulas["raw"]:
+        yield f"formulas with errors: {formulas}"
+    if formulas["flat"]:
+        yield f"formulas without height: {formulas}"
     broken = browser.execute_async_script(BROKEN_IMAGES)
-    assert not broken, f"{where}: images that do not load: {broken}"
+    if broken:
+        yield f"images that do not load: {broken}"
 
-    for theme, is_right in (("light", lambda grey: grey > 200), ("dark", lambda grey: grey < 60)):
-        grey = set_theme(browser, theme)
-        assert is_right(grey), f"{where}, {theme}: the ground has grey level {grey:.0f}"
-        sideways = browser.execute_script(SIDEWAYS)
-        assert not sideways, f"{where}, {theme}: scrolls sideways: {sideways}"
-        faint = browser.execute_script(CONTRAST)
-        assert not faint, f"{where}, {theme}: text too faint to read (contrast under 4.5): {faint}"
+
+def wrong_with_theme(browser, theme):
+    """What is wrong with ground, layout and contrast in this theme and at this width."""
+    grey = set_theme(browser, theme)
+    if not (grey > 200 if theme == "light" else grey < 60):
+        yield f"the ground has grey level {grey:.0f}"
+    sideways = browser.execute_script(SIDEWAYS)
+    if sideways:
+        yield f"scrolls sideways: {sideways}"
+    faint = browser.execute_script(CONTRAST)
+    if faint:
+        yield f"text too faint to read (contrast under 4.5): {faint}"
+
+
+def wrong_with_sliders(browser):
+    """What is wrong with the sliders, moved by keys."""
+    from selenium.webdriver import Keys
+    from selenium.webdriver.common.by import By
+
+    for number, slider in enumerate(browser.find_elements(By.CSS_SELECTOR, ".scrubber"), start=1):
+        picture = slider.find_element(By.CSS_SELECTOR, "img.scrubber-frame")
+        knob = slider.find_element(By.CSS_SELECTOR, "input[type=range]")
+        browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", knob)
+        knob.send_keys(Keys.HOME)
+        first, caption = picture.get_attribute("src"), slider.text
+        knob.send_keys(Keys.END)
+        if picture.get_attribute("src") == first:
+            yield f"slider {number} does not move its picture"
+        if slider.text == caption:
+            yield f"slider {number} does not change its caption"
+        knob.send_keys(Keys.HOME)
+        if picture.get_attribute("src") != first:
+            yield f"slider {number} does not come back"
+        if knob.size["height"] < 24:
+            yield f"slider {number} is too thin for a finger"
+
+
+@each_origin
+@each_page
+def test_page(visit, page, origin):
+    """One load for both widths and both themes; all that is wrong with the page is told together."""
+    loaded_at = LOADED_AT[origin]
+    browser = visit(page, origin, loaded_at)
+    wrong = []
+    for width in sorted(WIDTHS, key=lambda width: width != loaded_at):
+        set_width(browser, width)
+        browser.execute_async_script(LAID_OUT, WIDTHS[width])
+        wrong += [f"{width}: {what}" for what in wrong_with_content(browser)]
+        for theme in ("light", "dark"):
+            wrong += [f"{width}, {theme}: {what}" for what in wrong_with_theme(browser, theme)]
+        if width == "phone":
+            wrong += [f"{width}: {what}" for what in wrong_with_sliders(browser)]
+    wrong += [f"the console says {error}" for error in console_errors(browser)]
+    wrong += [f"loads from elsewhere: {url}" for url in foreign_requests(browser)]
+    assert not wrong, f"{page}, loaded {loaded_at} from a {origin}:\n" + "\n".join(wrong)
 
 
 @each_origin
@@ -313,26 +369,3 @@ def pages_with_a_slider():
 def test_the_book_has_sliders():
     if any((ROOT / "notebooks").glob("*.ipynb")):
         assert pages_with_a_slider()
-
-
-@each_origin
-@pytest.mark.parametrize("page", pages_with_a_slider())
-def test_every_slider_moves_its_picture(visit, page, origin):
-    from selenium.webdriver import Keys
-    from selenium.webdriver.common.by import By
-
-    browser = visit(page, origin, "phone")
-    sliders = browser.find_elements(By.CSS_SELECTOR, ".scrubber")
-    for number, slider in enumerate(sliders, start=1):
-        picture = slider.find_element(By.CSS_SELECTOR, "img.scrubber-frame")
-        knob = slider.find_element(By.CSS_SELECTOR, "input[type=range]")
-        browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", knob)
-        knob.send_keys(Keys.HOME)
-        first, caption = picture.get_attribute("src"), slider.text
-        knob.send_keys(Keys.END)
-        assert picture.get_attribute("src") != first, f"{page}: slider {number} does not move its picture"
-        assert slider.text != caption, f"{page}: slider {number} does not change its caption"
-        knob.send_keys(Keys.HOME)
-        assert picture.get_attribute("src") == first, f"{page}: slider {number} does not come back"
-        assert knob.size["height"] >= 24, f"{page}: slider {number} is too thin for a finger"
-    assert not console_errors(browser), page
