@@ -58,7 +58,8 @@ DEMOS = {
     "redrawn": Demo(
         "See a face in another hand",
         "U-GAT-IT and CycleGAN in your page: pick a face, or upload one, and see it redrawn.",
-        "Faces in the one style, the same redrawn by U-GAT-IT with its attention map, and by CycleGAN.",
+        "Eight faces in four rows: as they are, under the attention map of U-GAT-IT, redrawn by U-GAT-IT, "
+        "and redrawn by CycleGAN.",
     ),
 }
 

@@ -156,7 +156,7 @@
         element("div", { class: "demo-controls" }, turned.element)),
       element("div", { class: "demo-own" },
         button("upload a picture", () => input.click()), input,
-        element("p", {}, "Or drop it here. It is read in this page and sent nowhere.")),
+        element("p", {}, "Or drop it here. Its middle square is read in this page, and sent nowhere.")),
       said);
     return faces[0].pick();
   }
