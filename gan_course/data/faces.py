@@ -22,7 +22,6 @@ from importlib import metadata, resources
 from io import BytesIO
 from pathlib import Path
 
-import dicebear
 import joblib
 import numpy as np
 import resvg_py
@@ -261,6 +260,9 @@ def face_palette(style: str, seed: int, index: int) -> np.ndarray:
 
 def rasterise(style: str, options: dict, image_size: int, crisp: bool = False) -> np.ndarray:
     """A face as uint8 [image_size, image_size, 3]; `crisp` switches antialiasing off."""
+    # imported where a face is drawn: it takes as long as torch's own import, and drawn sets are kept
+    import dicebear
+
     svg = str(dicebear.Avatar(_drawable(style), options))
     # The picture ends at the canvas anyway, and without the clip path resvg needs a quarter less time.
     svg = re.sub(r' clip-path="url\(#clip-[^"]*"', "", svg, count=1)
@@ -340,8 +342,10 @@ def _with_iris(definition: dict) -> dict:
 
 
 @lru_cache
-def _drawable(style: str) -> dicebear.Style:
-    return dicebear.Style(_definition(style))
+def _drawable(style: str):
+    from dicebear import Style as Definition
+
+    return Definition(_definition(style))
 
 
 @lru_cache

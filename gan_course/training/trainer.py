@@ -17,7 +17,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torchvision.utils import save_image
 from tqdm.auto import tqdm
 
 from gan_course import data
@@ -509,6 +508,9 @@ def draw_samples(out: Path, state: State, preview: dict[str, Tensor], board: Boa
     """The sample grid of this step, always from the same noise or the same images."""
     with state.average.applied(state.method):
         images, columns = state.method.grid(preview)
+    # imported where a grid is written: it takes longer than torch itself
+    from torchvision.utils import save_image
+
     picture = out / "samples" / f"{state.step:08d}.png"
     with replacing(picture) as path:
         save_image(images, path, format="png", nrow=columns, normalize=True, value_range=(-1, 1))
