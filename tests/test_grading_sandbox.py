@@ -194,6 +194,17 @@ def test_names_of_files_may_be_any_bytes_and_folders_may_be_full(tmp_path):
 
 
 @linux
+def test_the_grader_imports_nothing_from_the_folder_it_is_started_in(key, tmp_path, monkeypatch):  # noqa: F811
+    submissions = hand_in(tmp_path / "in", {"cy": CLASS["cy"]})
+    for name in ("json", "ast", "zmq", "nbformat", "gan_course"):
+        (submissions / f"{name}.py").write_text(f"open({str(tmp_path / 'imported')!r}, 'w')\n1 / 0\n")
+    monkeypatch.chdir(submissions)
+    result = grade_class(submissions, key, tmp_path / "out", Settings(run_seconds=0, progress=False))
+    assert not (tmp_path / "imported").exists()
+    assert [one["status"] for one in result.reports if one["submission"] == "cy.ipynb"] == ["graded"]
+
+
+@linux
 def test_a_set_up_that_does_not_run_is_the_graders_trouble(key, tmp_path):  # noqa: F811
     broken = dataclasses.replace(key, setup=(("setup", "raise OSError('no such data')"),))
     submissions = hand_in(tmp_path / "in", {"ada": CLASS["ada"]})

@@ -399,7 +399,8 @@ class Workers:
 
     def start(self) -> subprocess.Popen:
         return subprocess.Popen(
-            [sys.executable, "-m", "gan_course.grading.worker", self.settings],
+            # -P: no module from the folder we are in, which may be that of the submissions
+            [sys.executable, "-P", "-m", "gan_course.grading.worker", self.settings],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             start_new_session=True,  # Ctrl-C is ours, and reaches them through us

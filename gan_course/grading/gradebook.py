@@ -287,8 +287,9 @@ def summary_html(rows: Sequence[Row], key: Key, folders: dict[str, str]) -> str:
     counts = distribution(reports)
     body.append("<table><tr><th>points</th><th>submissions</th></tr>")
     for number, count in enumerate(counts):
-        width = 30 * count / max(*counts, 1)
-        bar = f'<span class="bar" style="width:{width:.2f}rem"></span> {count}' if count else ""
+        part = count / max(*counts, 1)
+        width = f"min({30 * part:.2f}rem, {50 * part:.1f}vw)"  # a phone is narrower
+        bar = f'<span class="bar" style="width:{width}"></span> {count}' if count else ""
         body.append(f"<tr><td>{bin_name(number)}</td><td>{bar}</td></tr>")
     body.append("</table><h2>The hardest questions</h2>")
     body.append("<table><tr><th>question</th><th>points reached</th><th>most frequent message</th></tr>")

@@ -65,7 +65,7 @@ class PlainRunner:
     def ask(self, request: dict[str, Any]) -> dict[str, Any]:
         if self.process is None:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "gan_course.grading.zygote"],
+                [sys.executable, "-P", "-m", "gan_course.grading.zygote"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,

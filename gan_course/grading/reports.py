@@ -144,6 +144,7 @@ STYLE = """
 body { font: 1rem/1.5 system-ui, sans-serif; max-width: 48rem; margin: 2rem auto; padding: 0 1rem; }
 table { border-collapse: collapse; width: 100%; } td, th { text-align: left; padding: .3rem .6rem;
   border-bottom: 1px solid color-mix(in srgb, currentColor 25%, transparent); vertical-align: top; }
+td { overflow-wrap: anywhere; }
 .bar { background: #0072b2; height: .8rem; display: inline-block; } .small { font-size: .85rem; opacity: .8; }
 td.number { text-align: right; white-space: nowrap; }
 """
