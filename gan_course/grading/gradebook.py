@@ -216,7 +216,8 @@ def hardest(reports: Sequence[dict[str, Any]], key: Key) -> list[tuple[str, floa
         share = sum(one["points"] for one in own) / possible if possible else 0.0
         told = Counter(message for one in own for message in one["messages"][:1])
         best = min(told, key=lambda message: (-told[message], message), default="")
-        found.append((question.name, share, f"{told[best]} times: {best}" if best else ""))
+        often = "once" if told[best] == 1 else f"{told[best]} times"
+        found.append((question.name, share, f"{often}: {best}" if best else ""))
     return sorted(found, key=lambda one: (one[1], one[0]))
 
 
