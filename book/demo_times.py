@@ -1,6 +1,6 @@
 """Measure the demonstrations in Chromium and write the table that the book shows: book/demo_times.md
 
-python book/demo_times.py       # after make book, on an idle machine; needs Chromium or Chrome with its driver
+python book/demo_times.py       # after make book, on an idle machine with Chromium or Chrome and its driver
 """
 
 from __future__ import annotations

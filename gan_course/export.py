@@ -7,6 +7,7 @@ written, it is run beside the network on random inputs and must agree.
 """
 
 import dataclasses
+import logging
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -136,6 +137,8 @@ def check_installed() -> None:
 def write(found: Exportable, path: Path) -> None:
     """The network as one file, whose batch size is free."""
     batch = torch.export.Dim("batch", min=1)
+    # its remarks on what it could not simplify are of no use to whoever exports
+    logging.getLogger("onnxscript").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "# The axis name", UserWarning)  # several inputs, one batch
         program = torch.onnx.export(

@@ -14,6 +14,7 @@ import importlib
 import json
 import shutil
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 HERE = Path(__file__).parent
@@ -82,12 +83,14 @@ def missing(folder: Path) -> list[str]:
 
 def make(name: str, folder: Path) -> Path:
     """The parts of one demonstration and its picture, in `folder`/NAME; all of them or none."""
-    unfinished, finished = folder / f".{name}.making", folder / name
-    shutil.rmtree(unfinished, ignore_errors=True)
-    unfinished.mkdir(parents=True)
-    importlib.import_module(f"{__name__}.{name}").make(unfinished)
-    shutil.rmtree(finished, ignore_errors=True)
-    unfinished.rename(finished)
+    folder.mkdir(parents=True, exist_ok=True)
+    finished = folder / name
+    with TemporaryDirectory(dir=folder, prefix=f".{name}-") as aside:
+        unfinished = Path(aside) / name
+        unfinished.mkdir()
+        importlib.import_module(f"{__name__}.{name}").make(unfinished)
+        shutil.rmtree(finished, ignore_errors=True)
+        unfinished.rename(finished)
     return finished
 
 
