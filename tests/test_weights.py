@@ -9,7 +9,7 @@ import torch
 
 from gan_course import data, methods, metrics, weights
 from gan_course.weights import __main__ as weights_recipes
-from gan_course.weights.__main__ import GENERATORS, RECIPES, VARIANTS
+from gan_course.weights.__main__ import GENERATORS, RECIPES, RECORDS, VARIANTS
 
 
 def test_every_recipe_ships_its_weights_and_nothing_else_ships():
@@ -319,3 +319,36 @@ def test_errors_of_a_translator_whose_errors_are_known(attention, monkeypatch):
     # black, already in A, becomes 1/8; white, already in B, stays
     assert found["identity"] == pytest.approx((1 / 8 + 0) / 2, abs=1e-4)
     assert found.get("classifiers right") == (0.75 if attention == "both" else None)
+
+
+def test_every_record_ships_and_nothing_else_does():
+    assert weights.records() == sorted(RECORDS)
+
+
+def test_the_shipped_variants_are_those_of_the_recipe():
+    record, recipe = weights.record("ugatit-variants"), GENERATORS["ugatit-faces"]
+    assert list(record["metrics"]) == list(VARIANTS)
+    for runs in record["metrics"].values():
+        assert [run["seed"] for run in runs] == list(weights_recipes.VARIANT_SEEDS)
+    assert record["config"] == recipe.config | weights_recipes.VARIANT_SIZE
+    changed = {"steps": weights_recipes.VARIANT_STEPS, "sample_every": weights_recipes.VARIANT_STEPS}
+    assert (recipe.settings | changed).items() <= record["settings"].items()
+    assert record["data"]["count"] == recipe.data_options["count"]
+    sizes = {n: weights_recipes.generator_size(record["config"] | c) for n, c in VARIANTS.items()}
+    assert record["parameters of a generator"] == sizes
+
+
+def test_the_shipped_rows_show_held_out_faces_by_every_variant():
+    rows = weights.record_rows("ugatit-variants")
+    assert set(rows) == {"image"} | {f"{name}{end}" for name in VARIANTS for end in ("", ", and back")}
+    held_out = data.load("faces", style="adventurer", image_size=32, count=weights_recipes.SAMPLES, seed=1)
+    faces = held_out.batch(torch.arange(weights_recipes.SHOWN))["image"]
+    assert torch.allclose(rows["image"], faces, atol=1e-6)
+    assert {images.shape for images in rows.values()} == {(weights_recipes.SHOWN, 3, 32, 32)}
+    assert rows["AdaLIN, CAM"].std(dim=0).mean() > 0.05  # eight faces, not one
+
+
+def test_the_whole_model_of_the_record_translates():
+    (whole,) = weights.record("ugatit-variants")["metrics"]["AdaLIN, CAM"]
+    for direction in ("AtoB", "BtoA"):
+        assert whole[direction][MEAN_KID] < whole[direction]["KID-faces x 100 of the faces before"]
