@@ -29,6 +29,14 @@ const done = arguments[arguments.length - 1], until = performance.now() + 1000;
 const look = () => (window.tapped || performance.now() > until ? done(window.tapped) : setTimeout(look, 10));
 look();
 """
+RUN = """
+const done = arguments[arguments.length - 1], [name, inputs] = arguments;
+const { tensor, stages } = GanDemos;
+const made = Object.entries(inputs).map(([input, { values, shape, whole }]) =>
+  [input, tensor(whole ? BigInt64Array.from(values, BigInt) : Float32Array.from(values), shape)]);
+stages[0].networks[name].run(Object.fromEntries(made))
+  .then(({ images }) => done({ values: [...images.data], shape: images.dims }));
+"""
 PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
@@ -207,6 +215,19 @@ class DemoPage:
         address = self.browser.execute_script("return arguments[0].toDataURL()", element)
         with Image.open(io.BytesIO(base64.b64decode(address.split(",", 1)[1]))) as picture:
             return np.asarray(picture.convert("RGB"))
+
+    def run(self, network: str, **inputs) -> np.ndarray:
+        """What a network of the page makes of tensors, by the names of its inputs: images [N, C, H, W]."""
+        given = {
+            name: {
+                "values": value.flatten().tolist(),
+                "shape": list(value.shape),
+                "whole": not value.is_floating_point(),
+            }
+            for name, value in inputs.items()
+        }
+        made = self.browser.execute_async_script(RUN, network, given)
+        return np.array(made["values"], dtype=np.float32).reshape(made["shape"])
 
     def complaints(self) -> list[str]:
         """What the console says, and addresses outside this machine that were asked for."""

@@ -21,12 +21,6 @@ each_width = pytest.mark.parametrize("width", ["wide", "phone"])
 PAPER = "canvas.demo-paper"
 BROAD = 5  # radius of the broad brush in pixels of the map
 CLASSES = "return GanDemos.stages[0].data.classes"
-RUN = """
-const done = arguments[arguments.length - 1], [name, map] = arguments;
-const { tensor, stages } = GanDemos;
-const label_map = tensor(BigInt64Array.from(map, BigInt), [map.length / 4096, 64, 64]);
-stages[0].networks[name].run({ label_map }).then(({ images }) => done([...images.data]));
-"""
 
 
 @pytest.fixture(scope="module")
@@ -116,14 +110,14 @@ def test_examples_are_painted_as_the_package_paints_them(browser, site, painters
 
 
 def test_the_networks_are_those_of_the_package(browser, site, painters):
-    DemoPage(browser, site).begin()
+    page = DemoPage(browser, site).begin()
     maps = torch.randint(23, (2, 64, 64), generator=torch.Generator().manual_seed(0))
     maps[1, 16:48, 16:48] = 1
     for name, method in painters.items():
-        got = browser.execute_async_script(RUN, name, maps.flatten().tolist())
+        got = page.run(name, label_map=maps)
         ours = method.translate(maps)
         assert ours.std() > 0.1
-        difference = (torch.tensor(got).view_as(ours) - ours).abs().max()
+        difference = (torch.from_numpy(got) - ours).abs().max()
         assert difference < 1e-3, f"{name}: {difference:.1e}"
 
 
